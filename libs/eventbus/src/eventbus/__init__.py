@@ -1,0 +1,26 @@
+"""Typed events on Kafka that survive crashes: outbox, relay, worker loop, inbox, dead letters.
+
+A service declares its events, its handlers and its tables; everything between the database and the broker is here.
+"""
+
+from eventbus.database import Database
+from eventbus.errors import Poison
+from eventbus.event import Event, Money
+from eventbus.outbox import Outbox, Receipt
+from eventbus.service import run
+from eventbus.settings import read_settings
+from eventbus.subscription import Subscription, outside_transaction, within_transaction
+
+__all__ = [
+    "Database",
+    "Event",
+    "Money",
+    "Outbox",
+    "Poison",
+    "Receipt",
+    "Subscription",
+    "outside_transaction",
+    "read_settings",
+    "run",
+    "within_transaction",
+]

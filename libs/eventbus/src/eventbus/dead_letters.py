@@ -1,0 +1,67 @@
+"""Where messages go that can never be handled: kept whole, with the reason."""
+
+import logging
+from datetime import UTC, datetime
+
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka.errors import KafkaError
+
+from eventbus.errors import Poison
+from eventbus.patience import Patience
+
+log = logging.getLogger(__name__)
+
+_TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
+
+
+def topic_of(group: str) -> str:
+    """Return the dead letter topic of a consumer group."""
+    return f"{group}.dlq"
+
+
+class DeadLetters:
+    """Keep the poison of one consumer group.
+
+    Key, value and headers stay as they were. A trace header is kept as ``dlq.original-<name>``, since the letter itself
+    belongs to the trace of its failed processing; further headers say where it came from and what was wrong.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, *, group: str, patience: Patience) -> None:
+        self._producer = producer
+        self._group = group
+        self._patience = patience
+
+    async def keep(self, record: ConsumerRecord[bytes, bytes], poison: Poison) -> None:
+        """Store *record* as a dead letter; when this returns, the broker has acknowledged it."""
+        now = datetime.now(UTC).isoformat()
+        about = {
+            "dlq.original-topic": record.topic,
+            "dlq.original-partition": str(record.partition),
+            "dlq.original-offset": str(record.offset),
+            "dlq.original-timestamp": str(record.timestamp),
+            "dlq.consumer-group": self._group,
+            "dlq.attempts": "1",
+            "dlq.error-type": type(poison).__name__,
+            "dlq.error-message": str(poison)[:512],
+            "dlq.first-failed-at": now,
+        }
+        headers = [
+            (f"dlq.original-{name}" if name in _TRACE_HEADERS else name, value) for name, value in record.headers
+        ] + [(name, value.encode()) for name, value in about.items()]
+        # aiokafka refuses a record that has neither key nor value.
+        key = b"" if record.key is None and record.value is None else record.key
+
+        async def send() -> None:
+            future = await self._producer.send(topic_of(self._group), record.value, key=key, headers=headers)
+            await self._patience.acknowledged("dead letters", future)
+
+        await self._patience.until_done("dead letters", send, retry_on=(KafkaError,))
+        log.error(
+            "dead letter",
+            extra={
+                "topic": record.topic,
+                "partition": record.partition,
+                "offset": record.offset,
+                "reason": str(poison),
+            },
+        )

@@ -1,0 +1,41 @@
+"""What a service says has happened."""
+
+from decimal import Decimal
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class Event(BaseModel):
+    """Something that has happened, as a frozen value.
+
+    A subclass declares where it travels (*topic*), its versioned name (*type*, for example ``order.placed.v1``) and the
+    field whose value keys the record: events with one key keep their order. A reader declares only the fields that it
+    reads; others are ignored.
+    """
+
+    # Validation errors travel in logs and dead letters: they must not quote the message.
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    topic: ClassVar[str]
+    type: ClassVar[str]
+    key_field: ClassVar[str]
+
+    @property
+    def key(self) -> str:
+        """The value that decides the record's partition."""
+        return str(getattr(self, self.key_field))
+
+
+def _text_only(value: object) -> object:
+    if isinstance(value, str | Decimal):
+        return value
+    raise ValueError('write money as a decimal in a string, like "19.90"')
+
+
+Money = Annotated[
+    Decimal,
+    BeforeValidator(_text_only, json_schema_input_type=str),
+    Field(max_digits=14, decimal_places=2, allow_inf_nan=False),
+]
+"""An amount of money: a decimal of at most two places, on the wire a string, never a float."""

@@ -1,0 +1,93 @@
+"""How this bus talks to Kafka: every client setting and its reason, in one place."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterable
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+log = logging.getLogger(__name__)
+
+PARTITIONS = 3
+CONNECT_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 5
+
+
+async def create_topics(bootstrap_servers: str, topics: Iterable[str]) -> None:
+    """Create the topics that are missing; those that exist are left as they are.
+
+    The broker creates none by itself: it would give them one partition. Raises KafkaError.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        try:
+            await admin.start()
+            answer = await admin.create_topics(
+                [NewTopic(name, num_partitions=PARTITIONS, replication_factor=1) for name in sorted(set(topics))]
+            )
+        finally:
+            await admin.close()
+    errors: list[tuple[str, int, str]] = answer.topic_errors  # type: ignore[attr-defined]  # set at run time
+    for name, code, message in errors:
+        if code not in (0, TopicAlreadyExistsError.errno):
+            raise for_code(code)(f"topic {name}: {message}")
+
+
+def producer(bootstrap_servers: str, client_id: str) -> AIOKafkaProducer:
+    """Return a producer (not started) that keeps order and never gives up a record by itself."""
+    return AIOKafkaProducer(
+        bootstrap_servers=bootstrap_servers,
+        client_id=client_id,
+        acks="all",
+        enable_idempotence=True,
+        request_timeout_ms=10_000,
+        retry_backoff_ms=200,
+        metadata_max_age_ms=30_000,
+        # One batch may hold a whole read of the outbox, so that a broker outage fills no buffer.
+        max_batch_size=1024 * 1024,
+        max_request_size=1024 * 1024,
+    )
+
+
+def consumer(bootstrap_servers: str, *, group: str, instance_id: str) -> AIOKafkaConsumer:
+    """Return a consumer (not started) whose offsets are committed by hand."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers,
+        client_id=instance_id,
+        group_id=group,
+        # Static membership (KIP-345): a killed worker is back in 0.3 s instead of waiting out its old session.
+        group_instance_id=instance_id,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        session_timeout_ms=6_000,
+        heartbeat_interval_ms=500,
+        # Out of the way: a record may take as long as its handler needs; heartbeats show that the process lives.
+        max_poll_interval_ms=24 * 3600 * 1000,
+        rebalance_timeout_ms=10_000,
+        request_timeout_ms=10_000,
+        fetch_max_wait_ms=500,
+        metadata_max_age_ms=30_000,
+        check_crcs=True,
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(client: AIOKafkaProducer | AIOKafkaConsumer) -> AsyncIterator[None]:
+    """Start *client*, and stop it at the end within a bounded time (aiokafka #1101, #773: stop() may hang).
+
+    Raises KafkaError where it cannot be started.
+    """
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await client.start()
+        yield
+    finally:
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await client.stop()
+        except (TimeoutError, KafkaError) as error:
+            log.warning("a Kafka client did not stop cleanly", extra={"error": type(error).__name__})

@@ -1,0 +1,60 @@
+"""The transactional outbox: an event is stored in the transaction that makes it true, and published afterwards."""
+
+import json
+from dataclasses import dataclass
+from uuid import uuid4
+
+from opentelemetry import propagate
+from sqlalchemy import Connection, insert
+
+from eventbus import cloudevents, tables
+from eventbus.event import Event
+
+MAX_EVENT_BYTES = 512 * 1024
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What the outbox knows of an event that it took: its CloudEvents id and the W3C ``traceparent`` of that moment.
+
+    *traceparent* is None where no trace was active.
+    """
+
+    event_id: str
+    traceparent: str | None
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that the event belongs to: 32 hexadecimal digits."""
+        return self.traceparent.split("-")[1] if self.traceparent else None
+
+
+class Outbox:
+    """Store events of one service (*source*) for its relay."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def add(self, connection: Connection, event: Event) -> Receipt:
+        """Store *event* with the current trace context: it is published if, and only if, the transaction commits.
+
+        Raises ValueError for an event of more than 512 KB: it could never be sent.
+        """
+        value = event.model_dump_json().encode()
+        if len(value) > MAX_EVENT_BYTES:
+            raise ValueError(f"{event.type} has {len(value)} bytes: at most {MAX_EVENT_BYTES} can be published")
+        event_id = str(uuid4())
+        trace_context: dict[str, str] = {}
+        propagate.inject(trace_context)
+        headers = cloudevents.headers_of(event, event_id=event_id, source=self._source)
+        connection.execute(
+            insert(tables.outbox).values(
+                event_id=event_id,
+                topic=event.topic,
+                key=event.key.encode(),
+                value=value,
+                headers=json.dumps([(name, text.decode()) for name, text in headers]),
+                trace_context=json.dumps(trace_context),
+            )
+        )
+        return Receipt(event_id, trace_context.get("traceparent"))

@@ -1,0 +1,76 @@
+"""Waiting for what is away: try again with back-off, say so in the status, stop when asked."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
+
+from eventbus.status import Status
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Stopped(Exception):
+    """The process was asked to stop while it waited."""
+
+
+class Patience:
+    """Repeat what fails for a reason outside of the process, for ever, until *stop* is set."""
+
+    def __init__(self, status: Status, stop: asyncio.Event) -> None:
+        self.status = status
+        self.stop = stop
+
+    async def until_done(
+        self, part: str, action: Callable[[], Awaitable[T]], *, retry_on: tuple[type[Exception], ...]
+    ) -> T:
+        """Return what *action* returns, however many tries it takes; *part* is not ready meanwhile.
+
+        Tries again on *retry_on*, with back-off up to 5 s. Raises Stopped where the process is to stop instead.
+        """
+        for delay in backoff():
+            try:
+                result = await action()
+            except retry_on as error:
+                log.warning("failed, trying again", extra={"part": part, "retry_in_s": delay}, exc_info=error)
+                self.status.trouble(part, f"{type(error).__name__}, trying again")
+            else:
+                self.status.fine(part)
+                return result
+            await self.pause(delay)
+        raise AssertionError("back-off has no end")
+
+    async def acknowledged(self, part: str, future: "asyncio.Future[T]", *, grace: float = 5.0) -> T:
+        """Return the result of *future*; say so while it keeps everybody waiting.
+
+        An idempotent producer never gives up (aiokafka #1101). Raises Stopped where the process is to stop and *grace*
+        seconds bring no answer; the outcome is then unknown.
+        """
+        while True:
+            await asyncio.wait({future}, timeout=grace)
+            if future.done():
+                self.status.fine(part)
+                return future.result()
+            if self.stop.is_set():
+                raise Stopped(f"{part}: no acknowledgement within {grace} s of stopping")
+            self.status.trouble(part, "the broker does not acknowledge")
+
+    async def pause(self, seconds: float) -> None:
+        """Wait; raise Stopped at once where the process is to stop."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.stop.wait()
+        except TimeoutError:
+            return
+        raise Stopped
+
+
+def backoff() -> Iterator[float]:
+    """Yield ever longer pauses from 0.1 s to 5 s, with jitter so that replicas do not march in step."""
+    delay = 0.1
+    while True:
+        yield delay * random.uniform(0.8, 1.2)
+        delay = min(delay * 2, 5.0)

@@ -1,0 +1,82 @@
+"""Which handler an event goes to, and how its effect and the memory of it are made one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from eventbus.cloudevents import Message
+from eventbus.database import Database
+from eventbus.event import Event
+from eventbus.inbox import Inbox
+from eventbus.outbox import Outbox
+
+E = TypeVar("E", bound=Event)
+D = TypeVar("D")
+
+
+class Outcome(Enum):
+    """What became of a message."""
+
+    HANDLED = "handled"
+    DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a service's handlers work with: its database, its inbox and its outbox."""
+
+    database: Database
+    inbox: Inbox
+    outbox: Outbox
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """One line of a service's table: an event type and what is done with it."""
+
+    event_type: type[Event]
+    apply: Callable[[Bench, Message], Outcome]
+
+
+def within_transaction(
+    event_type: type[E], handler: Callable[[E, D], Event | None], dependency: Callable[[Connection], D]
+) -> Subscription:
+    """Handle an event in one transaction with its inbox row and what the handler publishes: exactly one effect.
+
+    *dependency* is made for each message from the transaction's connection.
+    """
+
+    def apply(bench: Bench, message: Message) -> Outcome:
+        assert isinstance(message.event, event_type)
+        with bench.database.write() as connection:
+            if bench.inbox.knows(connection, message.id):
+                return Outcome.DUPLICATE
+            published = handler(message.event, dependency(connection))
+            if published is not None:
+                bench.outbox.add(connection, published)
+            bench.inbox.add(connection, message.id)
+        return Outcome.HANDLED
+
+    return Subscription(event_type, apply)
+
+
+def outside_transaction(event_type: type[E], handler: Callable[[E, D], None], dependency: D) -> Subscription:
+    """Handle an event whose effect no transaction can hold, such as an e-mail: look up, act, remember.
+
+    The effect happens at least once; a crash between acting and remembering repeats it. No lock is held meanwhile.
+    """
+
+    def apply(bench: Bench, message: Message) -> Outcome:
+        assert isinstance(message.event, event_type)
+        with bench.database.read() as connection:
+            if bench.inbox.knows(connection, message.id):
+                return Outcome.DUPLICATE
+        handler(message.event, dependency)
+        with bench.database.write() as connection:
+            bench.inbox.add(connection, message.id)
+        return Outcome.HANDLED
+
+    return Subscription(event_type, apply)

@@ -1,0 +1,28 @@
+"""The bus's own tables, beside each service's tables in the service's database."""
+
+from sqlalchemy import Column, DateTime, Integer, LargeBinary, MetaData, String, Table, Text
+
+metadata = MetaData()
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("event_id", String(64), nullable=False, unique=True),
+    Column("topic", String(249), nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("trace_context", Text, nullable=False),
+    Column("parked_because", Text),
+    # Without it SQLite gives the id of a deleted last row to the next one, and a late delete would hit the wrong event.
+    sqlite_autoincrement=True,
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("consumer", String(255), primary_key=True),
+    Column("event_id", String(255), primary_key=True),
+    Column("handled_at", DateTime(timezone=True), nullable=False),
+)
