@@ -1,5 +1,6 @@
 """What a service says has happened."""
 
+import re
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
@@ -27,15 +28,18 @@ class Event(BaseModel):
         return str(getattr(self, self.key_field))
 
 
-def _text_only(value: object) -> object:
-    if isinstance(value, str | Decimal):
+_AMOUNT = r"^-?[0-9]{1,14}(\.[0-9]{1,2})?$"
+
+
+def _decimal_text(value: object) -> object:
+    if isinstance(value, Decimal) or (isinstance(value, str) and re.fullmatch(_AMOUNT, value)):
         return value
     raise ValueError('write money as a decimal in a string, like "19.90"')
 
 
 Money = Annotated[
     Decimal,
-    BeforeValidator(_text_only, json_schema_input_type=str),
-    Field(max_digits=14, decimal_places=2, allow_inf_nan=False),
+    BeforeValidator(_decimal_text, json_schema_input_type=Annotated[str, Field(pattern=_AMOUNT, examples=["19.90"])]),
+    Field(max_digits=16, decimal_places=2),
 ]
 """An amount of money: a decimal of at most two places, on the wire a string, never a float."""

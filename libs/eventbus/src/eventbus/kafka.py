@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterable
+from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -75,8 +76,15 @@ def consumer(bootstrap_servers: str, *, group: str, instance_id: str) -> AIOKafk
     )
 
 
+class Client(Protocol):
+    """A producer or a consumer."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
 @contextlib.asynccontextmanager
-async def running(client: AIOKafkaProducer | AIOKafkaConsumer) -> AsyncIterator[None]:
+async def running(client: Client) -> AsyncIterator[None]:
     """Start *client*, and stop it at the end within a bounded time (aiokafka #1101, #773: stop() may hang).
 
     Raises KafkaError where it cannot be started.

@@ -15,6 +15,7 @@ from eventbus.outbox import Outbox
 
 E = TypeVar("E", bound=Event)
 D = TypeVar("D")
+R = TypeVar("R")
 
 
 class Outcome(Enum):
@@ -63,10 +64,13 @@ def within_transaction(
     return Subscription(event_type, apply)
 
 
-def outside_transaction(event_type: type[E], handler: Callable[[E, D], None], dependency: D) -> Subscription:
+def outside_transaction(
+    event_type: type[E], handler: Callable[[E, D], R], dependency: D, *, record: Callable[[Connection, R], None]
+) -> Subscription:
     """Handle an event whose effect no transaction can hold, such as an e-mail: look up, act, remember.
 
-    The effect happens at least once; a crash between acting and remembering repeats it. No lock is held meanwhile.
+    *record* keeps what the handler returned, in one transaction with the inbox row. The effect happens at least once; a
+    crash between acting and remembering repeats it. No lock is held meanwhile.
     """
 
     def apply(bench: Bench, message: Message) -> Outcome:
@@ -74,8 +78,9 @@ def outside_transaction(event_type: type[E], handler: Callable[[E, D], None], de
         with bench.database.read() as connection:
             if bench.inbox.knows(connection, message.id):
                 return Outcome.DUPLICATE
-        handler(message.event, dependency)
+        done = handler(message.event, dependency)
         with bench.database.write() as connection:
+            record(connection, done)
             bench.inbox.add(connection, message.id)
         return Outcome.HANDLED
 

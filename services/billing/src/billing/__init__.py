@@ -1,0 +1,1 @@
+"""Writes one invoice for each order."""

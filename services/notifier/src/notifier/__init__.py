@@ -1,0 +1,1 @@
+"""E-mails each invoice to its customer."""

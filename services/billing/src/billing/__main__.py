@@ -1,0 +1,25 @@
+"""The worker: each order placed is billed, and the invoice announced."""
+
+from eventbus import Database, read_settings, run, within_transaction
+
+from billing import store
+from billing.config import WorkerConfig
+from billing.events import InvoiceIssued, OrderPlaced
+from billing.handlers import issue_invoice
+
+
+def main() -> None:
+    config = read_settings(WorkerConfig)
+    database = Database(config.database_url)
+    database.create(store.metadata)
+    run(
+        "billing",
+        config,
+        database,
+        subscriptions=[within_transaction(OrderPlaced, issue_invoice, store.Ledger)],
+        publishes=[InvoiceIssued],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""What this service reads."""
+
+from typing import Annotated, ClassVar
+
+from eventbus import Event, Money
+from pydantic import BaseModel, Field
+
+
+class Customer(BaseModel, frozen=True):
+    """Who gets the invoice."""
+
+    # Printable ASCII without what would end an address or a header line.
+    email: Annotated[str, Field(pattern=r"^[!-~]+@[!-~]+$", max_length=254)]
+
+
+class Line(BaseModel, frozen=True):
+    """One line of an invoice: *amount* is quantity times unit price."""
+
+    sku: str
+    quantity: int
+    unit_price: Money
+    amount: Money
+
+
+class InvoiceIssued(Event):
+    """An order has been billed, and its invoice will be mailed."""
+
+    topic: ClassVar[str] = "invoices"
+    type: ClassVar[str] = "invoice.issued.v1"
+    key_field: ClassVar[str] = "order_id"
+
+    # Both become part of mail headers.
+    invoice_number: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+    order_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+    customer: Customer
+    currency: str
+    lines: tuple[Line, ...]
+    total: Money

@@ -1,0 +1,24 @@
+"""The table of sent e-mails."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Column, Connection, DateTime, MetaData, String, Table, insert
+
+from notifier.mailer import SentMail
+
+metadata = MetaData()
+
+_mails = Table(
+    "mails",
+    metadata,
+    Column("message_id", String(255), primary_key=True),
+    Column("order_id", String(64), nullable=False, index=True),
+    Column("sent_at", DateTime(timezone=True), nullable=False),
+)
+
+
+def note_sent(connection: Connection, mail: SentMail) -> None:
+    """Note that the mail server took *mail*."""
+    connection.execute(
+        insert(_mails).values(message_id=mail.message_id, order_id=mail.order_id, sent_at=datetime.now(UTC))
+    )

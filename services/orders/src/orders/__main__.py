@@ -1,0 +1,18 @@
+"""The worker: relays what the web process has stored."""
+
+from eventbus import Database, read_settings, run
+
+from orders import store
+from orders.config import WorkerConfig
+from orders.events import OrderPlaced
+
+
+def main() -> None:
+    config = read_settings(WorkerConfig)
+    database = Database(config.database_url)
+    database.create(store.metadata)
+    run("orders", config, database, publishes=[OrderPlaced])
+
+
+if __name__ == "__main__":
+    main()

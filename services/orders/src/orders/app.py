@@ -1,0 +1,101 @@
+"""The HTTP interface."""
+
+import json
+from http import HTTPStatus
+
+from eventbus import Database, Outbox
+from flask import Flask, Response, request
+from sqlalchemy import text
+
+from orders import openapi, problems
+from orders.handlers import place_order
+from orders.problems import Problem
+from orders.requests import PlaceOrder
+from orders.store import Order, Orders
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_KEY_LENGTH = 255
+
+
+def create_app(database: Database, *, trace_url: str | None = None) -> Flask:
+    """Return the application on *database*; *trace_url* is a template with ``{trace_id}``."""
+    app = Flask("orders")
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    problems.handle_errors(app)
+    outbox = Outbox("orders")
+
+    @app.post("/orders")
+    def accept_order() -> Response:
+        """Store the order and its announcement in one transaction: a 202 is a promise."""
+        if request.mimetype != "application/json":
+            raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the order with Content-Type: application/json.")
+        key = _idempotency_key()
+        wanted = PlaceOrder.model_validate_json(request.get_data())
+        fingerprint = wanted.fingerprint()
+        with database.write() as connection:
+            orders = Orders(connection)
+            order = orders.by_idempotency_key(key) if key else None
+            if order is None:
+                event = place_order(wanted)
+                receipt = outbox.add(connection, event)
+                order = orders.add(event, receipt, fingerprint=fingerprint, idempotency_key=key)
+        if order.fingerprint != fingerprint:
+            raise Problem(
+                HTTPStatus.CONFLICT,
+                "This Idempotency-Key belongs to another order. Use a new key for a new order.",
+                order_id=order.order_id,
+            )
+        return _accepted(order, trace_url)
+
+    @app.get("/orders/<order_id>")
+    def show_order(order_id: str) -> Response:
+        with database.read() as connection:
+            order = Orders(connection).by_id(order_id)
+        if order is None:
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no order with this id. POST /orders returns the right one.")
+        return _json({**_summary(order, trace_url), "placed_at": order.placed_at.isoformat(), **order.content})
+
+    @app.get("/healthz")
+    def alive() -> Response:
+        return _json({"status": "alive"})
+
+    @app.get("/readyz")
+    def ready() -> Response:
+        with database.read() as connection:
+            connection.execute(text("SELECT 1 FROM outbox LIMIT 1"))
+        return _json({"status": "ready"})
+
+    @app.get("/openapi.json")
+    def description() -> Response:
+        return _json(openapi.DOCUMENT)
+
+    return app
+
+
+def _idempotency_key() -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not 1 <= len(key) <= MAX_KEY_LENGTH:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"Idempotency-Key needs 1 to {MAX_KEY_LENGTH} characters.")
+    return key
+
+
+def _accepted(order: Order, trace_url: str | None) -> Response:
+    answer = _json(_summary(order, trace_url), HTTPStatus.ACCEPTED)
+    answer.headers["Location"] = f"/orders/{order.order_id}"
+    if order.traceparent:
+        answer.headers["traceresponse"] = order.traceparent
+    return answer
+
+
+def _summary(order: Order, trace_url: str | None) -> dict[str, object]:
+    known = order.trace_id and trace_url
+    return {
+        "order_id": order.order_id,
+        "status": "accepted",
+        "trace_id": order.trace_id,
+        "trace_url": trace_url.format(trace_id=order.trace_id) if trace_url and known else None,
+    }
+
+
+def _json(document: dict[str, object], status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return Response(json.dumps(document), status=status.value, content_type="application/json")

@@ -1,0 +1,23 @@
+"""Settings of the web server: ``gunicorn --config python:orders.gunicorn_conf orders.wsgi:app``."""
+
+# One process has one span queue and one writer of the database; scale by replicas.
+worker_class = "gthread"
+workers = 1
+threads = 16
+# A connection that a client keeps open does not hold up a stop for longer than this.
+graceful_timeout = 20
+keepalive = 5
+# The control socket would be a file in the home directory, which a container does not have.
+control_socket_disable = True
+accesslog = None
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "eventbus.logs.formatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"level": "INFO", "handlers": ["stderr"]},
+    "loggers": {
+        "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
+        "gunicorn.access": {"level": "INFO", "handlers": [], "propagate": True},
+    },
+}

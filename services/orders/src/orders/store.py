@@ -1,0 +1,75 @@
+"""The orders' tables."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from eventbus import Receipt
+from sqlalchemy import Column, ColumnElement, Connection, DateTime, MetaData, String, Table, Text, insert, select
+
+from orders.events import OrderPlaced
+
+metadata = MetaData()
+
+_orders = Table(
+    "orders",
+    metadata,
+    Column("order_id", String(36), primary_key=True),
+    Column("placed_at", DateTime(timezone=True), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("traceparent", String(55)),
+    Column("idempotency_key", String(255), unique=True),
+    Column("fingerprint", String(64), nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order as it was accepted. *fingerprint* tells one order from another, whatever its spelling."""
+
+    order_id: str
+    placed_at: datetime
+    content: dict[str, object]
+    traceparent: str | None
+    fingerprint: str
+
+    @property
+    def trace_id(self) -> str | None:
+        """The trace of the order's journey."""
+        return self.traceparent.split("-")[1] if self.traceparent else None
+
+
+class Orders:
+    """The orders, seen through one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def by_id(self, order_id: str) -> Order | None:
+        """Return the order, or None where there is none."""
+        return self._one(_orders.c.order_id == order_id)
+
+    def by_idempotency_key(self, key: str) -> Order | None:
+        """Return the order that was placed under this key, or None."""
+        return self._one(_orders.c.idempotency_key == key)
+
+    def add(self, event: OrderPlaced, receipt: Receipt, *, fingerprint: str, idempotency_key: str | None) -> Order:
+        """Keep the order that *event* announces; *receipt* tells its trace."""
+        content = event.model_dump(mode="json", exclude={"order_id", "placed_at"})
+        self._connection.execute(
+            insert(_orders).values(
+                order_id=event.order_id,
+                placed_at=event.placed_at,
+                content=json.dumps(content),
+                traceparent=receipt.traceparent,
+                idempotency_key=idempotency_key,
+                fingerprint=fingerprint,
+            )
+        )
+        return Order(event.order_id, event.placed_at, content, receipt.traceparent, fingerprint)
+
+    def _one(self, condition: ColumnElement[bool]) -> Order | None:
+        row = self._connection.execute(select(_orders).where(condition)).one_or_none()
+        if row is None:
+            return None
+        return Order(row.order_id, row.placed_at, json.loads(row.content), row.traceparent, row.fingerprint)
