@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import Column, Connection, DateTime, MetaData, String, Table, insert
+from sqlalchemy import Column, Connection, DateTime, Integer, MetaData, String, Table, insert
 
 from notifier.mailer import SentMail
 
@@ -11,7 +11,9 @@ metadata = MetaData()
 _mails = Table(
     "mails",
     metadata,
-    Column("message_id", String(255), primary_key=True),
+    # A repeat after a crash has the same Message-ID and a row of its own.
+    Column("id", Integer, primary_key=True),
+    Column("message_id", String(255), nullable=False),
     Column("order_id", String(64), nullable=False, index=True),
     Column("sent_at", DateTime(timezone=True), nullable=False),
 )
