@@ -31,15 +31,17 @@ class Event(BaseModel):
 _AMOUNT = r"^-?[0-9]{1,14}(\.[0-9]{1,2})?$"
 
 
-def _decimal_text(value: object) -> object:
-    if isinstance(value, Decimal) or (isinstance(value, str) and re.fullmatch(_AMOUNT, value)):
+def _decimal(value: object) -> Decimal:
+    if isinstance(value, Decimal):
         return value
+    if isinstance(value, str) and re.fullmatch(_AMOUNT, value, re.ASCII):
+        return Decimal(value)
     raise ValueError('write money as a decimal in a string, like "19.90"')
 
 
 Money = Annotated[
     Decimal,
-    BeforeValidator(_decimal_text, json_schema_input_type=Annotated[str, Field(pattern=_AMOUNT, examples=["19.90"])]),
+    BeforeValidator(_decimal, json_schema_input_type=Annotated[str, Field(pattern=_AMOUNT, examples=["19.90"])]),
     Field(max_digits=16, decimal_places=2),
 ]
 """An amount of money: a decimal of at most two places, on the wire a string, never a float."""

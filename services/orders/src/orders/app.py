@@ -1,6 +1,7 @@
 """The HTTP interface."""
 
 import json
+import logging
 from http import HTTPStatus
 
 from eventbus import Database, Outbox
@@ -12,6 +13,8 @@ from orders.handlers import place_order
 from orders.problems import Problem
 from orders.requests import PlaceOrder
 from orders.store import Order, Orders
+
+log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_KEY_LENGTH = 255
@@ -45,6 +48,7 @@ def create_app(database: Database, *, trace_url: str | None = None) -> Flask:
                 "This Idempotency-Key belongs to another order. Use a new key for a new order.",
                 order_id=order.order_id,
             )
+        log.info("order accepted", extra={"order_id": order.order_id})
         return _accepted(order, trace_url)
 
     @app.get("/orders/<order_id>")
@@ -53,7 +57,7 @@ def create_app(database: Database, *, trace_url: str | None = None) -> Flask:
             order = Orders(connection).by_id(order_id)
         if order is None:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no order with this id. POST /orders returns the right one.")
-        return _json({**_summary(order, trace_url), "placed_at": order.placed_at.isoformat(), **order.content})
+        return _json({**_summary(order, trace_url), **order.content})
 
     @app.get("/healthz")
     def alive() -> Response:

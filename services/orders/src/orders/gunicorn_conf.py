@@ -18,6 +18,7 @@ logconfig_dict = {
     "root": {"level": "INFO", "handlers": ["stderr"]},
     "loggers": {
         "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
-        "gunicorn.access": {"level": "INFO", "handlers": [], "propagate": True},
+        # The application logs each order with its trace.
+        "gunicorn.access": {"level": "WARNING", "handlers": [], "propagate": True},
     },
 }

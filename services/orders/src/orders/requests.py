@@ -49,7 +49,7 @@ class PlaceOrder(_Strict):
 
     customer: Customer
     currency: str = Field(pattern=r"^[A-Z]{3}$", description="ISO 4217")
-    items: tuple[Item, ...] = Field(min_length=1, max_length=100)
+    items: list[Item] = Field(min_length=1, max_length=100)
 
     def fingerprint(self) -> str:
         """Return a digest that is equal for two requests that mean the same order, whatever their spelling."""

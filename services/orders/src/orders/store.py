@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
 
 from eventbus import Receipt
 from sqlalchemy import Column, ColumnElement, Connection, DateTime, MetaData, String, Table, Text, insert, select
@@ -28,7 +27,6 @@ class Order:
     """An order as it was accepted. *fingerprint* tells one order from another, whatever its spelling."""
 
     order_id: str
-    placed_at: datetime
     content: dict[str, object]
     traceparent: str | None
     fingerprint: str
@@ -55,7 +53,7 @@ class Orders:
 
     def add(self, event: OrderPlaced, receipt: Receipt, *, fingerprint: str, idempotency_key: str | None) -> Order:
         """Keep the order that *event* announces; *receipt* tells its trace."""
-        content = event.model_dump(mode="json", exclude={"order_id", "placed_at"})
+        content = event.model_dump(mode="json", exclude={"order_id"})
         self._connection.execute(
             insert(_orders).values(
                 order_id=event.order_id,
@@ -66,10 +64,10 @@ class Orders:
                 fingerprint=fingerprint,
             )
         )
-        return Order(event.order_id, event.placed_at, content, receipt.traceparent, fingerprint)
+        return Order(event.order_id, content, receipt.traceparent, fingerprint)
 
     def _one(self, condition: ColumnElement[bool]) -> Order | None:
         row = self._connection.execute(select(_orders).where(condition)).one_or_none()
         if row is None:
             return None
-        return Order(row.order_id, row.placed_at, json.loads(row.content), row.traceparent, row.fingerprint)
+        return Order(row.order_id, json.loads(row.content), row.traceparent, row.fingerprint)
