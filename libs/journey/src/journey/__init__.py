@@ -1,0 +1,27 @@
+"""Read a journey back from Zipkin, draw it and compare it with a declared chain."""
+
+from journey.chain import ORDER_EDGES, ORDER_JOURNEY, Row, differences
+from journey.draw import draw
+from journey.queues import Wait, queue_wait
+from journey.trace import Node, Span, Trace
+from journey.waiting import JourneyDiffers, wait_for
+from journey.zipkin import Calls, dependencies, fetch, fetch_many
+
+__all__ = [
+    "ORDER_EDGES",
+    "ORDER_JOURNEY",
+    "Calls",
+    "JourneyDiffers",
+    "Node",
+    "Row",
+    "Span",
+    "Trace",
+    "Wait",
+    "dependencies",
+    "differences",
+    "draw",
+    "fetch",
+    "fetch_many",
+    "queue_wait",
+    "wait_for",
+]

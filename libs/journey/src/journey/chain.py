@@ -1,0 +1,114 @@
+"""What a journey should look like, as data, and how a trace differs from it."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from journey.trace import Span, Trace
+
+
+@dataclass(frozen=True)
+class Row:
+    """One expected span. `parent` is the number of its parent's row; None is the root, whose parent is the caller.
+
+    Service, kind and name tell the rows of a chain apart. Case does not matter: Zipkin lower-cases.
+    """
+
+    number: int
+    service: str
+    kind: str
+    name: str
+    parent: int | None
+
+    def __str__(self) -> str:
+        return f"{self.service} {self.kind} `{self.name}`"
+
+
+ORDER_JOURNEY: Final = (
+    Row(1, "orders", "SERVER", "POST /orders", parent=None),
+    Row(2, "orders", "PRODUCER", "send orders", parent=1),
+    Row(3, "billing", "CONSUMER", "process orders", parent=2),
+    Row(4, "billing", "PRODUCER", "send invoices", parent=3),
+    Row(5, "notifier", "CONSUMER", "process invoices", parent=4),
+    Row(6, "notifier", "CLIENT", "send email", parent=5),
+)
+
+# The dependency graph of orders that met no fault, as (parent, child).
+ORDER_EDGES: Final = frozenset(
+    {
+        ("orders", "kafka/orders"),
+        ("kafka/orders", "billing"),
+        ("billing", "kafka/invoices"),
+        ("kafka/invoices", "notifier"),
+        ("notifier", "smtp"),
+    }
+)
+
+
+def differences(trace: Trace, chain: Sequence[Row], remote_parent: str | None) -> list[str]:
+    """Compare a trace with a chain. An empty list means: every row once, every parent right, no span more.
+
+    `remote_parent` is the id of the caller's span, where the caller sent a `traceparent`: the root has it as parent
+    although the trace does not have that span. With None the root must have no parent. Times, tags and errors are
+    not compared. Each difference is a sentence.
+    """
+    spans: dict[tuple[str, str, str], list[Span]] = defaultdict(list)
+    for span in trace.spans:
+        spans[_key(span)].append(span)
+    found = [(row, spans.pop(_key(row), [])) for row in chain]
+    once = {row.number: matches[0] for row, matches in found if len(matches) == 1}
+    unexpected = [span for matches in spans.values() for span in matches]
+    return [
+        *_in_other_traces(trace),
+        *_not_once(found),
+        *_with_other_parents(trace, chain, once, remote_parent),
+        *(f"{_named(span)} is not in the chain; its parent is {_parent(span, trace)}." for span in unexpected),
+    ]
+
+
+def _key(span: Span | Row) -> tuple[str, str, str]:
+    return span.service.lower(), span.kind.upper(), span.name.lower()
+
+
+def _in_other_traces(trace: Trace) -> Iterator[str]:
+    for span in trace.spans:
+        if span.trace_id != trace.id:
+            yield f"{_named(span)} belongs to trace {span.trace_id}, not to {trace.id}."
+
+
+def _not_once(found: Sequence[tuple[Row, Sequence[Span]]]) -> Iterator[str]:
+    for row, spans in found:
+        if not spans:
+            yield f"Row {row.number} is missing: {row}."
+        elif len(spans) > 1:
+            ids = ", ".join(span.id for span in spans)
+            yield f"Row {row.number} is there {len(spans)} times instead of once: {row}, spans {ids}."
+
+
+def _with_other_parents(
+    trace: Trace, chain: Sequence[Row], once: dict[int, Span], remote_parent: str | None
+) -> Iterator[str]:
+    rows = {row.number: row for row in chain}
+    for number, span in once.items():
+        parent = rows[number].parent
+        if parent is None:
+            wanted = remote_parent.lower() if remote_parent else None
+            name = f"the caller's span {wanted}" if wanted else "nothing: it is the root and the caller sent no context"
+        elif parent in once:
+            wanted, name = once[parent].id, f"row {parent}, {_named(once[parent])}"
+        else:
+            continue  # the missing or repeated parent is a difference of its own
+        if span.parent_id != wanted:
+            yield f"The parent of row {number}, {_named(span)}, is {_parent(span, trace)} instead of {name}."
+
+
+def _named(span: Span) -> str:
+    return f"{span.service} {span.kind} `{span.name}` ({span.id})"
+
+
+def _parent(span: Span, trace: Trace) -> str:
+    if span.parent_id is None:
+        return "nothing"
+    parent = next((other for other in trace.spans if other.id == span.parent_id), None)
+    return _named(parent) if parent else f"{span.parent_id}, which is not in the trace"

@@ -1,0 +1,52 @@
+"""How long a message waited in its topic."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from journey.trace import Node, Span
+
+# Set by aiokafka-otel on the span that processes a record.
+WAIT_TAG: Final = "journey.queue.wait_ms"
+
+
+@dataclass(frozen=True)
+class Wait:
+    """The time between sending and processing a message, in microseconds.
+
+    `measured` is what the consumer noted. Otherwise it is the gap between the producer's span and the consumer's:
+    without the time to the broker's acknowledgement, and negative where their clocks disagree.
+    """
+
+    topic: str
+    microseconds: float
+    measured: bool
+
+
+def queue_wait(node: Node) -> Wait | None:
+    """Tell how long the message of a CONSUMER span waited; None for other spans, and where nothing tells."""
+    span = node.span
+    if span is None or span.kind != "CONSUMER":
+        return None
+    noted = _milliseconds(span.tags.get(WAIT_TAG))
+    if noted is not None:
+        return Wait(_topic(span), noted * 1000, measured=True)
+    sent = node.parent.span if node.parent else None
+    if sent is None or sent.kind != "PRODUCER" or span.start is None or sent.start is None or sent.end is None:
+        return None
+    if span.start < sent.start:
+        return Wait(_topic(span), span.start - sent.start, measured=False)
+    return Wait(_topic(span), max(0, span.start - sent.end), measured=False)
+
+
+def _milliseconds(tag: str | None) -> float | None:
+    try:
+        number = float(tag or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def _topic(span: Span) -> str:
+    named = span.tags.get("messaging.destination.name")
+    return named or (span.remote_service or span.name).removeprefix("kafka/").removeprefix("process ")
