@@ -1,5 +1,6 @@
 """What this service reads."""
 
+from datetime import datetime
 from typing import Annotated, ClassVar
 
 from eventbus import Event, Money
@@ -32,6 +33,7 @@ class InvoiceIssued(Event):
     # Both become part of mail headers.
     invoice_number: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
     order_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+    issued_at: datetime
     customer: Customer
     currency: str
     lines: tuple[Line, ...]

@@ -85,6 +85,7 @@ class Mailer:
             raise Poison("the customer's e-mail address is not valid") from None
         mail["From"] = Address(addr_spec=self._sender)
         mail["Subject"] = f"Invoice {invoice.invoice_number}"
+        mail["Date"] = invoice.issued_at
         mail["Message-ID"] = f"<{invoice.order_id}.invoice@{self._sender.rpartition('@')[2]}>"
         mail.set_content(self._text.render(invoice=invoice))
         mail.add_alternative(self._html.render(invoice=invoice), subtype="html")
