@@ -1,0 +1,50 @@
+"""What the environment decides."""
+
+import logging
+import os
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+PARENT: Final = "AIOKAFKA_OTEL_PARENT"
+RECORD_KEY: Final = "AIOKAFKA_OTEL_RECORD_KEY"
+
+_log = logging.getLogger(__name__)
+
+
+class Relation(Enum):
+    """How a process span relates to the span that sent the record."""
+
+    PARENT = "parent"
+    LINK = "link"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings of one instrumentation; read once, when it starts."""
+
+    relation: Relation = Relation.BOTH
+    record_key: bool = False
+
+    @classmethod
+    def from_environment(cls) -> "Config":
+        """Read the settings; a value that means nothing is named in a warning and replaced by the default."""
+        return cls(_relation(os.environ.get(PARENT, "")), _record_key(os.environ.get(RECORD_KEY, "")))
+
+
+def _relation(value: str) -> Relation:
+    if not value.strip():
+        return Relation.BOTH
+    try:
+        return Relation(value.strip().lower())
+    except ValueError:
+        _log.warning("%s=%r is not one of parent, link, both; using both", PARENT, value)
+        return Relation.BOTH
+
+
+def _record_key(value: str) -> bool:
+    flag = value.strip().lower()
+    if flag not in ("", "true", "false"):
+        _log.warning("%s=%r is not true or false; message keys are not recorded", RECORD_KEY, value)
+    return flag == "true"

@@ -1,0 +1,112 @@
+"""Wrappers of the consumer: the span of a record lasts from its hand-over to the next poll of the same task.
+
+The wrappers are plain functions that finish the previous record before they return the coroutine: under
+`asyncio.wait_for` on Python 3.11 the coroutine runs in another task, where the caller's context is out of reach.
+"""
+
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from itertools import chain, islice
+from time import perf_counter, time_ns
+from typing import Any, Final
+
+from opentelemetry import trace
+from opentelemetry.semconv._incubating.attributes import messaging_attributes as messaging
+from opentelemetry.trace import Link, SpanContext, SpanKind
+
+from aiokafka_otel.attributes import PROCESS, RECEIVE
+from aiokafka_otel.hands import hands
+from aiokafka_otel.processing import Processing, leave_finished
+from aiokafka_otel.propagation import context_of
+from aiokafka_otel.telemetry import Telemetry, switch
+
+Wrapped = Callable[..., Awaitable[Any]]
+
+# The SDK keeps no more on a span by default; reading the headers of 5,000 records would hold the event loop.
+_LINKS: Final = 128
+
+
+def getone(wrapped: Wrapped, consumer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Awaitable[Any]:
+    """Finish the caller's record, then hand over the next one inside its span."""
+    telemetry = _poll(consumer)
+    coroutine = wrapped(*args, **kwargs)
+    return coroutine if telemetry is None else _hand_over(telemetry, consumer, coroutine)
+
+
+def anext(wrapped: Wrapped, consumer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Awaitable[Any]:
+    """Finish the caller's record; the span of the next one is opened by `getone`, which aiokafka calls."""
+    _poll(consumer)
+    return wrapped(*args, **kwargs)
+
+
+def getmany(wrapped: Wrapped, consumer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Awaitable[Any]:
+    """Finish the caller's record, then record the poll, if it returns anything."""
+    telemetry = _poll(consumer)
+    coroutine = wrapped(*args, **kwargs)
+    return coroutine if telemetry is None else _receive(telemetry, consumer, coroutine)
+
+
+def stop(wrapped: Wrapped, consumer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Awaitable[Any]:
+    """Finish the caller's record, if it came from this consumer.
+
+    A record that another task has in hand is left to that task: stopping the consumer does not end its work.
+    """
+    if switch.telemetry is not None:
+        hands.let_go(sys.exc_info()[1], switch.telemetry.clients.of_consumer(consumer))
+        leave_finished()
+    return wrapped(*args, **kwargs)
+
+
+def _poll(consumer: Any) -> Telemetry | None:
+    telemetry = switch.recording()
+    if telemetry is not None:
+        # In `except` and `finally` this is what the handler has raised.
+        hands.let_go(sys.exc_info()[1])
+        leave_finished()
+    elif switch.telemetry is not None:
+        # A suppressed look into another topic does not end the work on the record in hand.
+        hands.let_go(sys.exc_info()[1], switch.telemetry.clients.of_consumer(consumer))
+        leave_finished()
+    return telemetry
+
+
+async def _hand_over(telemetry: Telemetry, consumer: Any, coroutine: Awaitable[Any]) -> Any:
+    record = await coroutine
+    client = telemetry.clients.of_consumer(consumer)
+    processing = Processing(telemetry, client, record)
+    hands.take(processing)
+    processing.enter()
+    telemetry.metrics.consumed.add(1, client.operation(PROCESS, record.topic, record.partition).metric)
+    return record
+
+
+async def _receive(telemetry: Telemetry, consumer: Any, coroutine: Awaitable[Any]) -> Any:
+    began, started = time_ns(), perf_counter()
+    batches = await coroutine
+    count = sum(map(len, batches.values()))
+    if count == 0:
+        return batches
+    client = telemetry.clients.of_consumer(consumer)
+    topics = {partition.topic for partition in batches}
+    operation = client.operation(RECEIVE, topics.pop() if len(topics) == 1 else None)
+    telemetry.tracer.start_span(
+        operation.span_name,
+        kind=SpanKind.CLIENT,
+        attributes={**operation.span, messaging.MESSAGING_BATCH_MESSAGE_COUNT: count},
+        links=_links(batches),
+        start_time=began,
+    ).end()
+    telemetry.metrics.operation_duration.record(perf_counter() - started, operation.metric)
+    for partition, records in batches.items():
+        each = client.operation(RECEIVE, partition.topic, partition.partition)
+        telemetry.metrics.consumed.add(len(records), each.metric)
+    return batches
+
+
+def _links(batches: Mapping[Any, list[Any]]) -> list[Link]:
+    contexts: dict[tuple[int, int], SpanContext] = {}
+    for record in islice(chain.from_iterable(batches.values()), _LINKS):
+        creation = trace.get_current_span(context_of(record.headers)).get_span_context()
+        if creation.is_valid:
+            contexts[creation.trace_id, creation.span_id] = creation
+    return [Link(creation) for creation in contexts.values()]

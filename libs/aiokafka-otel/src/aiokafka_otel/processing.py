@@ -1,0 +1,129 @@
+"""The process span of one record, and the context in which the record is handled."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter, time
+from typing import Any, Final
+
+from opentelemetry import context as otel
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.semconv._incubating.attributes import messaging_attributes as messaging
+from opentelemetry.trace import Link, Span, SpanKind
+from opentelemetry.util.types import AttributeValue
+
+from aiokafka_otel.attributes import PROCESS, QUEUE_WAIT, Client
+from aiokafka_otel.config import Relation
+from aiokafka_otel.failures import ERROR_TYPE, error_type, mark
+from aiokafka_otel.propagation import context_of
+from aiokafka_otel.telemetry import Telemetry, switch
+
+_KEY: Final = otel.create_key("aiokafka-otel-processing")
+
+
+class Processing:
+    """One record in the hands of the application: its span is open and current until `finish`.
+
+    There are no context tokens, because a record may be finished by another task than the one that took it. The
+    context names its Processing instead: whoever finds himself in the context of a finished one leaves it.
+    """
+
+    __slots__ = ("_before", "_context", "_operation", "_outer", "_started", "_telemetry", "client", "finished", "span")
+
+    def __init__(self, telemetry: Telemetry, client: Client, record: Any) -> None:
+        remote = context_of(record.headers)
+        self._telemetry = telemetry
+        self._operation = client.operation(PROCESS, record.topic, record.partition)
+        self._before = otel.get_current()
+        self._outer = sys.exc_info()[1]
+        self.client = client
+        self.finished = False
+        relation = telemetry.config.relation
+        creation = trace.get_current_span(remote).get_span_context()
+        self.span = telemetry.tracer.start_span(
+            self._operation.span_name,
+            context=self._before if relation is Relation.LINK else remote,
+            kind=SpanKind.CONSUMER,
+            attributes={**self._operation.span, **_of(record, telemetry.config.record_key)},
+            links=(Link(creation),) if creation.is_valid and relation is not Relation.PARENT else (),
+        )
+        self._started = perf_counter()
+        self._context = otel.set_value(_KEY, self, trace.set_span_in_context(self.span, remote))
+
+    def enter(self) -> None:
+        """Make the span current in the caller's task; nothing of the ambient context stays."""
+        otel.attach(self._context)
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """End the span, once. Only an Exception is an error: a cancelled task is not."""
+        if self.finished:
+            return
+        self.finished = True
+        metric = self._operation.metric
+        if isinstance(error, Exception) and error is not self._outer:
+            mark(self.span, error)
+            metric = {**metric, ERROR_TYPE: error_type(error)}
+        elapsed = perf_counter() - self._started
+        self._telemetry.metrics.process_duration.record(elapsed, metric, self._context)
+        if self.span.is_recording():
+            self.span.end()
+        # Where each handler starts the task that polls next, contexts would hold each other in an endless chain.
+        self._before = _outside_finished(self._before)
+        self._outer = None
+
+
+def leave_finished() -> None:
+    """Return to the context before the record, where the current one belongs to a finished record."""
+    current = otel.get_current()
+    outside = _outside_finished(current)
+    if outside is not current:
+        otel.attach(outside)
+
+
+def _outside_finished(context: Context) -> Context:
+    while isinstance(processing := context.get(_KEY), Processing) and processing.finished:
+        context = processing._before
+    return context
+
+
+def _of(record: Any, with_key: bool) -> dict[str, AttributeValue]:
+    own: dict[str, AttributeValue] = {messaging.MESSAGING_KAFKA_OFFSET: record.offset}
+    if record.timestamp is not None and record.timestamp >= 0:
+        own[QUEUE_WAIT] = max(0, int(time() * 1000) - record.timestamp)
+    if record.serialized_value_size < 0:
+        own[messaging.MESSAGING_KAFKA_MESSAGE_TOMBSTONE] = True
+    else:
+        own[messaging.MESSAGING_MESSAGE_BODY_SIZE] = record.serialized_value_size
+    if with_key and record.key is not None:
+        own[messaging.MESSAGING_KAFKA_MESSAGE_KEY] = as_text(record.key)
+    return own
+
+
+def as_text(key: Any) -> str:
+    """Return a message key as the string that the semantic conventions ask for."""
+    return bytes(key).decode(errors="replace") if isinstance(key, bytes | bytearray | memoryview) else str(key)
+
+
+@contextmanager
+def process_span(record: Any, consumer: Any | None = None) -> Iterator[Span]:
+    """Handle one record of a batch inside its own process span.
+
+    The span is current in the block and has the parent and link that `getone` would give it; an exception that
+    leaves the block marks it. With the consumer it also names group, client and server. Where aiokafka is not
+    instrumented, or instrumentation is suppressed, the block runs without a span.
+    """
+    telemetry = switch.recording()
+    if telemetry is None:
+        yield trace.INVALID_SPAN
+        return
+    processing = Processing(telemetry, telemetry.clients.of_consumer(consumer), record)
+    processing.enter()
+    try:
+        yield processing.span
+    except BaseException as error:
+        processing.finish(error)
+        raise
+    finally:
+        processing.finish()
+        leave_finished()
