@@ -1,0 +1,143 @@
+"""The system as its users see it: orders go in by HTTP, e-mails come out, traces are in Zipkin."""
+
+import secrets
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+
+import journey
+import requests
+
+from tests.e2e.mails import Mailbox
+from tests.e2e.polling import poll_until
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An order that was accepted, with what must come of it."""
+
+    order_id: str
+    trace_id: str
+    total: Decimal
+    caller: str | None = None
+    """The caller's span, where the order was placed within a trace of the caller's."""
+
+
+class Shop:
+    """A customer's view of one running system."""
+
+    def __init__(self, *, orders_url: str, zipkin_url: str, mailbox: Mailbox) -> None:
+        self.orders_url = orders_url
+        self.zipkin_url = zipkin_url
+        self.mailbox = mailbox
+        self._local = threading.local()
+
+    def post(self, number: int, *, headers: Mapping[str, str] | None = None) -> requests.Response:
+        """Send order *number*; every number has another total."""
+        order = {
+            "customer": {"email": f"canary-{number}@example.com"},
+            "currency": "EUR",
+            "items": [
+                {"sku": "BOOK-1", "quantity": 1 + number % 7, "unit_price": f"{10 + number}.99"},
+                {"sku": "PEN-2", "quantity": 3, "unit_price": "0.10"},
+            ],
+        }
+        return self._session.post(f"{self.orders_url}/orders", json=order, headers=headers, timeout=10)
+
+    def place(self, number: int = 1, *, traceparent: str | None = None, key: str | None = None) -> Placed:
+        """Place order *number* and return what was promised for it."""
+        headers = {"traceparent": traceparent} if traceparent else {}
+        answer = self.post(number, headers=headers | ({"Idempotency-Key": key} if key else {}))
+        assert answer.status_code == 202, f"{answer.status_code}: {answer.text}"
+        return Placed(
+            order_id=answer.json()["order_id"],
+            trace_id=answer.json()["trace_id"],
+            total=(1 + number % 7) * Decimal(f"{10 + number}.99") + 3 * Decimal("0.10"),
+            caller=traceparent.split("-")[2] if traceparent else None,
+        )
+
+    def place_within_own_trace(self, number: int) -> Placed:
+        """Place an order as a step of a trace of the caller's."""
+        trace_id = secrets.token_hex(16)
+        placed = self.place(number, traceparent=f"00-{trace_id}-{secrets.token_hex(8)}-01")
+        assert placed.trace_id == trace_id
+        return placed
+
+    def place_in_spite_of_restarts(self, number: int) -> Placed:
+        """Place an order, repeating the request under one Idempotency-Key until it is answered."""
+        key = secrets.token_hex(16)
+
+        def attempt() -> Placed | None:
+            try:
+                return self.place(number, key=key)
+            except requests.ConnectionError:
+                return None
+
+        return poll_until(attempt, f"order {number} is answered", timeout=60)
+
+    def place_all(
+        self, numbers: Iterable[int], *, place: Callable[[int], Placed] | None = None, threads: int = 8
+    ) -> list[Placed]:
+        """Place many orders at once."""
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(place or self.place_within_own_trace, numbers))
+
+    def expect_exact_journeys(self, orders: Collection[Placed], *, timeout: float = 60) -> None:
+        """Wait until every order's trace is the declared journey, span by span; fail with the trees that are not."""
+        pending = {order.trace_id: order for order in orders}
+        assert len(pending) == len(orders), "orders share a trace"
+
+        def all_exact() -> bool:
+            for trace_id, trace in journey.fetch_many(self.zipkin_url, pending, self._session).items():
+                if not journey.differences(trace, journey.ORDER_JOURNEY, pending[trace_id].caller):
+                    del pending[trace_id]
+            return not pending
+
+        try:
+            poll_until(all_exact, "every journey is exact", timeout=timeout, every=0.3)
+        except AssertionError:
+            raise AssertionError(self._describe(pending.values(), len(orders))) from None
+
+    def expect_one_mail_each(self, orders: Collection[Placed], *, timeout: float = 60) -> None:
+        """Wait until every order has its e-mail, then check that each has one only, with the right amount."""
+        ids = {order.order_id for order in orders}
+        poll_until(
+            lambda: not ids - self.mailbox.by_order().keys(),
+            f"{len(ids)} orders have their e-mail",
+            timeout=timeout,
+        )
+        mails = self.mailbox.by_order()
+        numbers = [mails[order_id][0].invoice_number for order_id in ids]
+        wrong = [order for order in orders if [mail.total for mail in mails[order.order_id]] != [order.total]]
+
+        assert not wrong, f"not one e-mail with the right total: {[(o, mails[o.order_id]) for o in wrong[:3]]}"
+        assert len(set(numbers)) == len(numbers), "an invoice number is there twice"
+
+    def expect_no_gap_in_invoice_numbers(self) -> None:
+        """Check that all invoices ever mailed are numbered 1, 2, 3, …"""
+        mails = [mail for of_order in self.mailbox.by_order().values() for mail in of_order]
+        numbers = sorted({int(mail.invoice_number.removeprefix("INV-")) for mail in mails})
+
+        assert numbers == list(range(1, len(numbers) + 1))
+
+    def _describe(self, missing: Iterable[Placed], total: int) -> str:
+        missing = list(missing)
+        lines = [f"{len(missing)} of {total} journeys are not exact; the first of them:"]
+        for order in missing[:3]:
+            trace = journey.fetch(self.zipkin_url, order.trace_id)
+            lines.append(f"\norder {order.order_id}, trace {order.trace_id}:")
+            if trace is None:
+                lines.append("Zipkin does not have it")
+            else:
+                lines += [f"- {line}" for line in journey.differences(trace, journey.ORDER_JOURNEY, order.caller)]
+                lines.append(journey.draw(trace))
+        return "\n".join(lines)
+
+    @property
+    def _session(self) -> requests.Session:
+        # A session is not safe between threads.
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+        return self._local.session

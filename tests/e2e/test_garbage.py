@@ -1,0 +1,114 @@
+"""Garbage on the topics does not stop or break the orders behind it."""
+
+import asyncio
+import json
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from stack import Stack
+
+from tests.e2e.polling import poll_until
+from tests.e2e.shop import Shop
+
+ATTRIBUTES = {
+    "ce_specversion": b"1.0",
+    "ce_id": b"garbage",
+    "ce_source": b"/nowhere",
+    "ce_time": b"yesterday",
+    "content-type": b"application/json",
+}
+TYPES = {"orders": b"order.placed.v1", "invoices": b"invoice.issued.v1"}
+GROUPS = {"orders": "billing", "invoices": "notifier"}
+
+
+def garbage(topic: str) -> dict[str, tuple[bytes | None, list[tuple[str, bytes | None]]]]:
+    """Return records that are wrong in one way each: value and headers by what is wrong."""
+    right = list((ATTRIBUTES | {"ce_type": TYPES[topic]}).items())
+
+    def instead(name: str, value: bytes | None) -> list[tuple[str, bytes | None]]:
+        return [(key, old) for key, old in right if key != name] + [(name, value)]
+
+    return {
+        "bytes that are no text": (b"\xff\xfe\x00garbage", right),
+        "no JSON": (b"{", right),
+        "JSON of the wrong shape": (json.dumps([1, 2, 3]).encode(), right),
+        "an object of the wrong shape": (json.dumps({"order_id": 7}).encode(), right),
+        "a tombstone": (None, right),
+        "no headers": (b"{}", []),
+        "no ce_id": (b"{}", [header for header in right if header[0] != "ce_id"]),
+        "ce_id that is no text": (b"{}", instead("ce_id", b"\xff")),
+        "an unknown ce_type": (b"{}", instead("ce_type", b"order.eaten.v1")),
+        "another ce_specversion": (b"{}", instead("ce_specversion", b"0.3")),
+        "a header without a value": (b"{}", instead("ce_type", None)),
+        "traceparent that is no text": (b"{}", [*right, ("traceparent", b"\xff\xff")]),
+        "traceparent that is no traceparent": (b"{}", [*right, ("traceparent", b"00-zz-zz-01")]),
+        "baggage that is no text": (b"{}", [*right, ("baggage", b"\xff=\xff")]),
+    }
+
+
+async def send(servers: str, topic: str) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=servers) as producer:
+        for partition in range(3):
+            for name, (value, headers) in garbage(topic).items():
+                await producer.send_and_wait(topic, value, key=name.encode(), headers=headers, partition=partition)
+
+
+async def dead_letters(servers: str, group: str) -> list[tuple[bytes, bytes | None, dict[str, bytes]]]:
+    """Return key, value and headers of what is in a group's dead letter topic."""
+    consumer = AIOKafkaConsumer(f"{group}.dlq", bootstrap_servers=servers, auto_offset_reset="earliest")
+    async with consumer:
+        batches = await consumer.getmany(timeout_ms=2000)
+        ends = await consumer.end_offsets(list(consumer.assignment()))
+        found = [record for records in batches.values() for record in records]
+        while len(found) < sum(ends.values()):
+            batches = await consumer.getmany(timeout_ms=2000)
+            found += [record for records in batches.values() for record in records]
+    return [(record.key, record.value, dict(record.headers)) for record in found]
+
+
+@pytest.mark.parametrize("topic", ["orders", "invoices"])
+def test_garbage_is_set_aside_and_the_orders_behind_it_are_exact(shop: Shop, stack: Stack, topic: str) -> None:
+    asyncio.run(send(stack.settings.kafka, topic))
+    orders = shop.place_all(range(300, 330))
+
+    shop.expect_exact_journeys(orders)
+    shop.expect_one_mail_each(orders)
+    letters = poll_until(
+        lambda: (
+            (found := asyncio.run(dead_letters(stack.settings.kafka, GROUPS[topic])))
+            and len(found) >= 3 * len(garbage(topic))
+            and found
+        ),
+        "all garbage is in the dead letters",
+    )
+    kept = {key.decode(): (value, headers) for key, value, headers in letters}
+    assert kept.keys() == garbage(topic).keys()
+    for name, (value, headers) in garbage(topic).items():
+        letter, about = kept[name]
+        assert letter == value, name
+        assert about["dlq.original-topic"].decode() == topic
+        assert about["dlq.error-type"] == b"Poison"
+        for key, content in headers:
+            original = f"dlq.original-{key}" if key in ("traceparent", "baggage") else key
+            assert about[original] == content, (name, key)
+
+
+def test_an_order_whose_trace_header_was_broken_on_the_way_is_handled_in_a_new_trace(shop: Shop, stack: Stack) -> None:
+    order = {
+        "order_id": "by-hand-1",
+        "placed_at": "2026-01-01T00:00:00Z",
+        "customer": {"email": "canary-1@example.com"},
+        "currency": "EUR",
+        "items": [{"sku": "BOOK-1", "quantity": 1, "unit_price": "5.00"}],
+    }
+    headers = list((ATTRIBUTES | {"ce_type": TYPES["orders"], "ce_id": b"by-hand-1"}).items())
+
+    async def send_by_hand() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=stack.settings.kafka) as producer:
+            broken = [*headers, ("traceparent", b"\xff\x00"), ("tracestate", b"\xff"), ("baggage", b"%%%")]
+            await producer.send_and_wait("orders", json.dumps(order).encode(), key=b"by-hand-1", headers=broken)
+
+    asyncio.run(send_by_hand())
+
+    mails = poll_until(lambda: shop.mailbox.by_order().get("by-hand-1"), "the order has its e-mail")
+    assert [str(mail.total) for mail in mails] == ["5.00"]

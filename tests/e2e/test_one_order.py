@@ -1,0 +1,81 @@
+"""One order, one trace."""
+
+import journey
+import requests
+from stack import Stack
+
+from tests.e2e.polling import poll_until
+from tests.e2e.shop import Shop
+
+
+def test_an_order_in_a_trace_of_the_callers_is_exactly_the_declared_journey(shop: Shop) -> None:
+    order = shop.place_within_own_trace(1)
+
+    journey.wait_for(shop.zipkin_url, order.trace_id, journey.ORDER_JOURNEY, timeout=30, remote_parent=order.caller)
+    shop.expect_one_mail_each([order])
+
+
+def test_an_order_without_a_trace_gets_a_new_one_and_is_told_its_id(shop: Shop) -> None:
+    answer = shop.post(2)
+
+    trace_id = answer.json()["trace_id"]
+    trace = journey.wait_for(shop.zipkin_url, trace_id, journey.ORDER_JOURNEY, timeout=30, remote_parent=None)
+    assert answer.headers["traceresponse"].split("-")[1] == trace_id
+    assert answer.json()["trace_url"] == f"{shop.zipkin_url}/zipkin/traces/{trace_id}"
+    root = next(span for span in trace.spans if span.kind == "SERVER")
+    assert answer.headers["traceresponse"].split("-")[2] == root.id
+
+
+def test_a_caller_who_does_not_sample_cannot_remove_the_journey(shop: Shop) -> None:
+    order = shop.place(3, traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")
+
+    journey.wait_for(shop.zipkin_url, order.trace_id, journey.ORDER_JOURNEY, timeout=30, remote_parent=order.caller)
+    assert order.trace_id == "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+def test_a_repeated_request_gives_the_first_trace_and_one_invoice(shop: Shop) -> None:
+    first, second = shop.place(4, key="four"), shop.place(4, key="four")
+
+    assert first == second
+    shop.expect_exact_journeys([first])
+    shop.expect_one_mail_each([first])
+
+
+def test_health_checks_and_documents_leave_no_span(shop: Shop) -> None:
+    for path in ("/healthz", "/readyz", "/openapi.json"):
+        assert requests.get(f"{shop.orders_url}{path}", timeout=5).status_code == 200
+    shop.expect_exact_journeys([shop.place_within_own_trace(5)])
+
+    names = requests.get(f"{shop.zipkin_url}/api/v2/spans", params={"serviceName": "orders"}, timeout=5).json()
+    assert set(names) <= {"post /orders", "send orders", "get /orders/<order_id>"}
+
+
+def test_the_dependency_graph_is_one_line(shop: Shop, stack: Stack) -> None:
+    stack.stop("zipkin")  # what it has in memory, it forgets
+    stack.start("zipkin")
+    orders = shop.place_all(range(100, 120))
+    shop.expect_exact_journeys(orders)
+
+    edges = journey.dependencies(shop.zipkin_url)
+    assert edges == {edge: journey.Calls(count=20, errors=0) for edge in journey.ORDER_EDGES}
+
+
+def test_no_log_and_no_span_has_a_customers_address(shop: Shop, stack: Stack) -> None:
+    order = shop.place_within_own_trace(6)
+    shop.expect_exact_journeys([order])
+    spans = [*stack.settings.audit_folder.glob("traces*.jsonl")]
+    poll_until(lambda: any(order.trace_id in file.read_text() for file in spans), "the audit file has the trace")
+
+    logs = [stack.log(part) for part in ("orders", "orders-worker", "billing", "notifier", "collector")]
+    for file in [*logs, *spans]:
+        assert "canary-" not in file.read_text(), file
+
+
+def test_every_log_line_of_an_order_has_its_trace(shop: Shop, stack: Stack) -> None:
+    order = shop.place_within_own_trace(7)
+    shop.expect_exact_journeys([order])
+
+    for part in ("orders", "orders-worker", "billing", "notifier"):
+        lines = [line for line in stack.log(part).read_text().splitlines() if order.order_id in line]
+        assert lines, part
+        assert all(order.trace_id in line for line in lines), lines

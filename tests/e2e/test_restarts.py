@@ -1,0 +1,83 @@
+"""Planned stops under load: nothing is lost, nothing is doubled, no trace breaks."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+
+import journey
+import pytest
+from stack import Stack
+
+from tests.e2e.polling import poll_until
+from tests.e2e.shop import Placed, Shop
+
+
+@contextmanager
+def load(place: Callable[[int], Placed], *, first: int, threads: int = 4) -> Iterator[list[Placed]]:
+    """Place orders without a pause until the block ends; the list has those that were accepted."""
+    numbers, accepted, stop, failures = count(first), [], threading.Event(), []
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                accepted.append(place(next(numbers)))
+            except Exception as failure:  # raised again below, in the test's own thread
+                failures.append(failure)
+                return
+
+    workers = [threading.Thread(target=work) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield accepted
+    finally:
+        stop.set()
+        for worker in workers:
+            worker.join()
+    if failures:
+        raise failures[0]
+
+
+@pytest.mark.parametrize(("number", "part"), enumerate(["orders", "orders-worker", "billing", "notifier"]))
+def test_a_service_restarted_under_load_loses_nothing(shop: Shop, stack: Stack, number: int, part: str) -> None:
+    with load(shop.place_in_spite_of_restarts, first=10_000 * (number + 1)) as accepted:
+        poll_until(lambda: len(accepted) >= 50, "50 orders are accepted before the stop")
+        assert stack.stop(part) == 0, f"{part} did not stop cleanly"
+        stack.start(part)
+        already = len(accepted)
+        poll_until(lambda: len(accepted) >= already + 50, "50 orders are accepted after the start")
+
+    shop.expect_one_mail_each(accepted, timeout=120)
+    shop.expect_exact_journeys(accepted, timeout=60)
+    shop.expect_no_gap_in_invoice_numbers()
+
+
+def test_orders_are_accepted_while_the_broker_is_away_and_complete_afterwards(shop: Shop, stack: Stack) -> None:
+    with load(shop.place, first=60_000, threads=2) as accepted:
+        poll_until(lambda: len(accepted) >= 50, "50 orders are accepted before the stop")
+        stack.stop("kafka")
+        already = len(accepted)
+        poll_until(lambda: len(accepted) >= already + 50, "50 orders are accepted without a broker")
+        stack.start("kafka")
+        already = len(accepted)
+        poll_until(lambda: len(accepted) >= already + 50, "50 orders are accepted after the start")
+
+    shop.expect_one_mail_each(accepted, timeout=120)
+    expect_whole_journeys(shop, accepted)
+
+
+def expect_whole_journeys(shop: Shop, orders: list[Placed]) -> None:
+    """Wait until every trace has every row, and every span but the root its parent. A repeat may add rows."""
+    pending = {order.trace_id for order in orders}
+
+    def all_whole() -> bool:
+        for trace_id, trace in journey.fetch_many(shop.zipkin_url, pending).items():
+            ids = {span.id for span in trace.spans}
+            names = {(span.service, span.name) for span in trace.spans}
+            rows = {(row.service, row.name.lower()) for row in journey.ORDER_JOURNEY}
+            if rows <= names and [span.parent_id in ids for span in trace.spans].count(False) == 1:
+                pending.discard(trace_id)
+        return not pending
+
+    poll_until(all_whole, f"{len(orders)} journeys are whole", timeout=60, every=0.3)

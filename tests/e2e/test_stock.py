@@ -1,0 +1,66 @@
+"""Broken on purpose: the stock instrumentation in place of ours. The journey must then fail the very same assertion."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import journey
+import pytest
+from stack import Settings, Stack
+
+from tests.e2e.mails import Mailbox
+from tests.e2e.polling import poll_until
+from tests.e2e.shop import Shop
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def stock_environment() -> Path:
+    """The workspace with the stock instrumentation beside ours, which then leaves aiokafka to it."""
+    folder = REPOSITORY / ".stack" / "venv-stock"
+    subprocess.run(
+        ["uv", "sync", "--quiet", "--frozen", "--group", "stock"],
+        cwd=REPOSITORY,
+        env=os.environ | {"UV_PROJECT_ENVIRONMENT": str(folder)},
+        check=True,
+    )
+    return folder
+
+
+def test_with_the_stock_instrumentation_the_journey_falls_apart(stock_environment: Path, tmp_path: Path) -> None:
+    with Stack(Settings.isolated(tmp_path, python_env=stock_environment)) as stack:
+        stack.up()
+        mailbox = Mailbox(stack.settings.mail_folder)
+        shop = Shop(orders_url=stack.settings.orders_url, zipkin_url=stack.settings.zipkin_url, mailbox=mailbox)
+        order = shop.place_within_own_trace(1)
+        shop.expect_one_mail_each([order])  # the work is done all the same
+        poll_until(lambda: len(traces(shop)) >= 2, "the order's spans are in more than one trace")
+
+        with pytest.raises(journey.JourneyDiffers) as found:
+            journey.wait_for(shop.zipkin_url, order.trace_id, journey.ORDER_JOURNEY, 5, remote_parent=order.caller)
+
+    print(found.value)
+    missing = [
+        row for row in journey.ORDER_JOURNEY if f"Row {row.number} is missing: {row}." in found.value.differences
+    ]
+    assert [row.name for row in missing] == [
+        "send orders",
+        "process orders",
+        "send invoices",
+        "process invoices",
+        "send email",
+    ]
+
+
+def traces(shop: Shop) -> set[str]:
+    """Return the ids of all traces that Zipkin has of the three services."""
+    services = ("orders", "billing", "notifier")
+    return {
+        span["traceId"]
+        for service in services
+        for trace in shop._session.get(
+            f"{shop.zipkin_url}/api/v2/traces", params={"serviceName": service, "limit": "100"}, timeout=5
+        ).json()
+        for span in trace
+    }
