@@ -1,0 +1,46 @@
+"""Fetches and builds what the stack runs, once: into the folder of downloads, each part with a stamp."""
+
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from stack.errors import StackError
+from stack.fetch import collector, jars, tools
+from stack.fetch.commands import Commands
+from stack.fetch.work import Work
+from stack.locks import alone
+from stack.screen import Screen
+from stack.settings import Settings
+
+STEPS: Mapping[str, Callable[[Work], None]] = {
+    "kafka": jars.fetch_kafka,
+    "zipkin": jars.fetch_zipkin,
+    "collector": collector.build,
+}
+
+
+def ensure(settings: Settings, parts: Collection[str], screen: Screen) -> None:
+    """Have everything that these parts need, verified; the network's work and the compiler's go side by side.
+
+    Raises StackError naming the part that could not be made. Interrupted at any moment it leaves no process, and half
+    made work is made anew the next time.
+    """
+    steps = {name: step for name, step in STEPS.items() if name in parts}
+    if not steps:
+        return
+    commands = Commands(settings.home)
+    work = Work(settings.downloads, commands, screen)
+    with alone(settings.downloads / "fetch.lock", screen), ThreadPoolExecutor() as pool:
+        try:
+            _named("tools", tools.fetch, work)
+            for future in as_completed([pool.submit(_named, name, step, work) for name, step in steps.items()]):
+                future.result()
+        except BaseException:
+            commands.stop()
+            raise
+
+
+def _named(name: str, step: Callable[[Work], None], work: Work) -> None:
+    try:
+        step(work)
+    except StackError as error:
+        raise StackError(f"{name}: {error}") from error

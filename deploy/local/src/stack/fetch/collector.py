@@ -1,0 +1,59 @@
+import hashlib
+import os
+import time
+
+from stack.fetch import stamp
+from stack.fetch.work import Work, remove
+from stack.settings import REPOSITORY
+from stack.toolchain import go
+
+SOURCES = REPOSITORY / "otel-collector" / "sources"
+FLAGS = ["-trimpath", "-buildvcs=false", "-tags", "grpcnotrace", "-ldflags", "-s -w"]
+TELL_EVERY = 10.0
+
+
+def build(work: Work) -> None:
+    """Have the Collector in `collector/otelcol`, built from the committed sources; go.sum pins every module."""
+    folder = work.downloads / "collector"
+    made_from = hashlib.sha256("\n".join([*FLAGS, *_sources()]).encode()).hexdigest()
+    made = stamp.read(folder)
+    if made is None or made.made_from != made_from:
+        new = work.new_folder("collector")
+        _go_build(work, str(new / "otelcol"))
+        made = stamp.of_folder(new, made_from)
+        stamp.finish(new, made, folder)
+        work.screen.say("collector", "built")
+        if not os.environ.get("KEEP_GO_CACHE"):
+            remove(work.downloads / "go")
+    stamp.verify(folder, made)
+
+
+def _sources() -> list[str]:
+    return [f"{file.name} {stamp.sha256(file)}" for file in sorted(SOURCES.iterdir())]
+
+
+def _go_build(work: Work, output: str) -> None:
+    work.screen.say("collector", "compiling with Go; this is done once and takes 2 to 4 minutes on 2 cores")
+    caches = work.downloads / "go"
+    environment = {
+        **os.environ,
+        "CGO_ENABLED": "0",
+        "GOCACHE": str(caches / "cache"),
+        "GOFLAGS": "-mod=readonly",
+        "GOMODCACHE": str(caches / "mod"),
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+    environment.pop("GOROOT", None)
+    counted = {"modules downloaded": 0, "packages compiled": 0}
+    told = time.monotonic()
+
+    def count(line: str) -> None:
+        nonlocal told
+        counted["modules downloaded" if line.startswith("go: downloading") else "packages compiled"] += 1
+        if time.monotonic() - told > TELL_EVERY:
+            told = time.monotonic()
+            work.screen.say("collector", ", ".join(f"{number} {what}" for what, number in counted.items()))
+
+    command = [str(go(work.downloads)), "build", "-v", *FLAGS, "-o", output, "."]
+    work.commands.run(command, environment, log=work.log("collector"), folder=SOURCES, each_line=count)

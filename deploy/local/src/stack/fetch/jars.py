@@ -1,0 +1,68 @@
+import os
+import zipfile
+from pathlib import Path
+
+from stack.errors import StackError
+from stack.fetch import stamp
+from stack.fetch.lock import LOCK, Jar, pinned
+from stack.fetch.work import Work
+
+SCRIPT = Path(__file__).with_name("download.py")
+
+
+def fetch_kafka(work: Work) -> None:
+    """Have Kafka's jars in `kafka/`, each with the SHA-256 that the lock file pins, now and not only when they came."""
+    folder = work.downloads / "kafka"
+    made = stamp.Stamp(made_from=LOCK.name, files={jar.name: jar.sha256 for jar in pinned("kafka")})
+    if stamp.read(folder) != made:
+        stamp.finish(_download(work, "kafka"), made, folder)
+    stamp.verify(folder, made)
+
+
+def fetch_zipkin(work: Work) -> None:
+    """Have Zipkin unpacked in `zipkin/`, from the pinned jar: it starts 2 s faster than the fat one."""
+    folder = work.downloads / "zipkin"
+    [jar] = pinned("zipkin")
+    made = stamp.read(folder)
+    if made is None or made.made_from != jar.sha256:
+        new = _download(work, "zipkin")
+        _unpack(new / jar.name, new)
+        made = stamp.of_folder(new, made_from=jar.sha256)
+        stamp.finish(new, made, folder)
+    stamp.verify(folder, made)
+
+
+def _download(work: Work, part: str) -> Path:
+    jars = pinned(part)
+    work.screen.say(part, f"downloading {len(jars)} jars" if len(jars) > 1 else "downloading 1 jar (86 MB)")
+    new = work.new_folder(part)
+    python = work.downloads / "venv" / "bin" / "python"
+    wanted = "\n".join(jar.coordinates for jar in jars)
+    work.commands.run([str(python), str(SCRIPT), str(new)], os.environ, log=work.log(part), stdin=wanted)
+    for jar in jars:
+        _accept(new, jar)
+    work.screen.say(part, f"{len(jars)} downloaded and as {LOCK.name} pins")
+    return new
+
+
+def _accept(folder: Path, jar: Jar) -> None:
+    found = stamp.sha256(folder / jar.name)
+    if found != jar.sha256:
+        raise StackError(
+            f"{jar.coordinates} was refused: what came has the SHA-256 {found}, {LOCK.name} pins {jar.sha256}.\n"
+            f"Nothing of it was run. Start again to download it anew; if it comes the same way twice, somebody between "
+            f"the repository and this machine serves another file."
+        )
+
+
+def _unpack(jar: Path, folder: Path) -> None:
+    """Spring Boot's layout: libraries as they are, the application's own classes into one more jar."""
+    (folder / "lib").mkdir()
+    with zipfile.ZipFile(jar) as source, zipfile.ZipFile(folder / "app.jar", "w") as own:
+        for entry in source.infolist():
+            name = entry.filename
+            if name.startswith("BOOT-INF/classes/") and not entry.is_dir():
+                own.writestr(name.removeprefix("BOOT-INF/classes/"), source.read(entry))
+            elif name.startswith("BOOT-INF/lib/") and name.endswith(".jar"):
+                (folder / "lib" / Path(name).name).write_bytes(source.read(entry))
+    jar.unlink()

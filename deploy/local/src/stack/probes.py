@@ -1,0 +1,77 @@
+"""Probes: each looks once and returns None when the part is ready, else what is missing."""
+
+import http.client
+import json
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+Probe = Callable[[], str | None]
+
+# A look must not hold up the looks at the other parts.
+TIMEOUT = 0.5
+# Metadata v4 for no topic: length, key 3, version 4, correlation id, client id "stack", empty list, no topic creation.
+KAFKA_METADATA = struct.pack(">ihhih5sib", 20, 3, 4, 1, 5, b"stack", 0, 0)
+
+
+def http_ok(port: int, path: str) -> Probe:
+    """Ready when GET answers 200."""
+
+    def probe() -> str | None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return None if response.status == 200 else f"GET {path} on port {port} answers {response.status}"
+        except (OSError, http.client.HTTPException) as error:
+            return f"GET {path} on port {port}: {error!r}"
+        finally:
+            connection.close()
+
+    return probe
+
+
+def smtp_greets(port: int) -> Probe:
+    """Ready when a mail server says 220."""
+
+    def probe() -> str | None:
+        try:
+            with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
+                greeting = connection.recv(512)
+        except OSError as error:
+            return f"SMTP on port {port}: {error}"
+        return None if greeting.startswith(b"220") else f"SMTP on port {port} says {greeting!r}"
+
+    return probe
+
+
+def kafka_serves(port: int) -> Probe:
+    """Ready when the broker lists itself: an open port alone is a broker that may still refuse work for seconds."""
+
+    def probe() -> str | None:
+        try:
+            with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
+                connection.sendall(KAFKA_METADATA)
+                answer = connection.recv(16, socket.MSG_WAITALL)
+        except OSError as error:
+            return f"Kafka on port {port}: {error}"
+        brokers = struct.unpack(">iiii", answer)[3] if len(answer) == 16 else 0
+        return None if brokers == 1 else f"Kafka on port {port} answers and has no broker yet"
+
+    return probe
+
+
+def status_ready(file: Path) -> Probe:
+    """Ready when a worker's status file says so: {"ready": true} or {"ready": false, "reason": "..."}."""
+
+    def probe() -> str | None:
+        try:
+            status = json.loads(file.read_text())
+            return None if status["ready"] else f"not ready: {status.get('reason', 'no reason given')}"
+        except FileNotFoundError:
+            return "has not written its status yet"
+        except (ValueError, KeyError, TypeError) as error:
+            return f"{file.name} makes no sense: {error!r}"
+
+    return probe

@@ -1,0 +1,91 @@
+"""The operating system's process table is the only record of what runs.
+
+Each process is started with the stack's folder and its part's name in its environment. So nothing has to be written
+down, nothing written down can be stale or damaged, and whoever looks finds every process, whatever became of the runner.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from stack.polling import wait_until
+
+HOME_MARK = "STACK_PROCESS_OF"
+PART_MARK = "STACK_PART"
+
+
+def spawn(
+    home: Path, part: str, command: Sequence[str], environment: Mapping[str, str], log: Path
+) -> subprocess.Popen[bytes]:
+    """Start a marked process in a session of its own, its output appended to `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            env={**environment, **marks(home, part)},
+            cwd=log.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def marks(home: Path, part: str) -> dict[str, str]:
+    """Return what a process must have in its environment to be found."""
+    return {HOME_MARK: str(home), PART_MARK: part}
+
+
+def find(home: Path, part: str | None = None) -> list[psutil.Process]:
+    """Return the living processes of this stack, or of one part of it: its own first, then its children."""
+    found = [p for p in psutil.process_iter() if _is_marked(p, str(home), part)]
+    return sorted(found, key=lambda p: (not _leads(p), p.pid))
+
+
+def leaders(home: Path) -> dict[str, psutil.Process]:
+    """Return each running part's own process by the part's name."""
+    return {name: p for p in find(home) if _leads(p) and (name := _environment(p).get(PART_MARK))}
+
+
+def send(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
+    """Send a signal to those that are still there."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def kill_all(home: Path, part: str | None = None) -> None:
+    """SIGKILL every process of this stack or part and wait until the last is gone, those forked meanwhile too."""
+
+    def objection() -> str | None:
+        left = find(home, part)
+        send(left, signal.SIGKILL)
+        return f"{len(left)} processes are left: {[p.pid for p in left]}" if left else None
+
+    wait_until(f"kill {part or 'everything'}", objection, timeout=20)
+
+
+def _is_marked(process: psutil.Process, home: str, part: str | None) -> bool:
+    environment = _environment(process)
+    return (
+        environment.get(HOME_MARK) == home and part in (None, environment.get(PART_MARK)) and process.pid != os.getpid()
+    )
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):  # gone, a zombie, or somebody else's
+        return {}
+
+
+def _leads(process: psutil.Process) -> bool:
+    try:
+        return os.getsid(process.pid) == process.pid
+    except ProcessLookupError:
+        return False

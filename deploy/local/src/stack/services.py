@@ -1,0 +1,55 @@
+"""How a service is run: under opentelemetry-instrument, with deploy/otel.env and an environment of its own."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from stack.settings import REPOSITORY, Settings
+
+OTEL_ENV = REPOSITORY / "deploy" / "otel.env"
+
+
+def instrumented(settings: Settings, program: str, *arguments: str) -> list[str]:
+    """Return the command that runs a program of the services' Python environment."""
+    programs = settings.python_env / "bin"
+    return [str(programs / "opentelemetry-instrument"), str(programs / program), *arguments]
+
+
+def environment(settings: Settings, service: str, **own: str) -> dict[str, str]:
+    """Return a service's environment; what the shell has of OTEL_* stays out of it."""
+    return {
+        **_env_file(OTEL_ENV),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{settings.otlp_http_port}",
+        "OTEL_SERVICE_NAME": service,
+        "PYTHONUNBUFFERED": "1",
+        "DATABASE_URL": f"sqlite:///{settings.data / service}.db",
+        **own,
+        **settings.environment,
+    }
+
+
+def worker_environment(settings: Settings, service: str, part: str, **own: str) -> dict[str, str]:
+    """Return the environment of a worker, which has a broker, an identity in its group and a status file."""
+    return environment(
+        settings,
+        service,
+        KAFKA_BOOTSTRAP_SERVERS=settings.kafka,
+        INSTANCE_ID=f"{part}-1",
+        STATUS_FILE=str(status_file(settings, part)),
+        **own,
+    )
+
+
+def status_file(settings: Settings, part: str) -> Path:
+    """Where a worker says whether it is ready."""
+    return settings.home / "status" / f"{part}.json"
+
+
+def inherited() -> dict[str, str]:
+    """Return what every part gets of this process's environment."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+
+
+def _env_file(path: Path) -> Mapping[str, str]:
+    lines = (line.strip() for line in path.read_text().splitlines())
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
