@@ -1,4 +1,4 @@
-"""Settings of the web server: ``gunicorn --config python:orders.gunicorn_conf orders.wsgi:app``."""
+"""Settings of the web server: ``gunicorn -c python:orders.gunicorn_conf orders.wsgi:app``."""
 
 # One process has one span queue and one writer of the database; scale by replicas.
 worker_class = "gthread"

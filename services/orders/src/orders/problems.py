@@ -68,5 +68,6 @@ def handle_errors(app: Flask) -> None:
 
 _ADVICE = {
     HTTPStatus.NOT_FOUND: "There is nothing here. GET /openapi.json lists what there is.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "Use a method that the Allow header names.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than 64 KB. Split the order.",
 }

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 def _deliverable(address: str) -> str:
     try:
-        parsed = validate_email(address, check_deliverability=False, allow_smtputf8=False)
+        parsed = validate_email(address, check_deliverability=False, allow_smtputf8=False, strict=True)
     except EmailNotValidError:
         raise ValueError("not an e-mail address that can be delivered to") from None
     return parsed.ascii_email or parsed.normalized
@@ -22,7 +22,8 @@ EmailAddress = Annotated[
 ]
 
 
-UnitPrice = Annotated[Money, Field(ge=0, le=1_000_000), AfterValidator(lambda price: price.quantize(Decimal("0.01")))]
+# Adding zero gives two places and makes "-0" a plain zero: one amount has one spelling.
+UnitPrice = Annotated[Money, Field(ge=0, le=1_000_000), AfterValidator(lambda price: price + Decimal("0.00"))]
 
 
 class _Strict(BaseModel):
