@@ -1,0 +1,47 @@
+"""An orders service on a database file of its own, reached through Flask's test client."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eventbus import Database
+from flask.testing import FlaskClient
+
+from orders import store
+from orders.app import create_app
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/orders.db")
+    database.create(store.metadata)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def client(database: Database) -> FlaskClient:
+    return create_app(database).test_client()
+
+
+@pytest.fixture(scope="module")
+def long_lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
+    """A client that all examples of a property share."""
+    database = Database(f"sqlite:///{tmp_path_factory.mktemp('orders')}/orders.db")
+    database.create(store.metadata)
+    yield create_app(database).test_client()
+    database.close()
+
+
+@pytest.fixture
+def order() -> dict[str, Any]:
+    """An order as a caller sends it; every test has one of its own to spoil."""
+    return {
+        "customer": {"email": "ada@example.com"},
+        "currency": "EUR",
+        "items": [
+            {"sku": "BOOK-1", "quantity": 2, "unit_price": "19.90"},
+            {"sku": "PEN-7", "quantity": 1, "unit_price": "1.05"},
+        ],
+    }
