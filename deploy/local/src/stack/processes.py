@@ -1,7 +1,7 @@
 """The operating system's process table is the only record of what runs.
 
 Each process is started with the stack's folder and its part's name in its environment. So nothing has to be written
-down, nothing written down can be stale or damaged, and whoever looks finds every process, whatever became of the runner.
+down, nothing written down can be stale or damaged, and whoever looks finds every process, whatever the runner met.
 """
 
 import contextlib
@@ -70,11 +70,18 @@ def kill_all(home: Path, part: str | None = None) -> None:
     wait_until(f"kill {part or 'everything'}", objection, timeout=20)
 
 
+def lives(process: psutil.Process) -> bool:
+    """Say whether a process still does anything: one whose parent has not asked for its exit code yet does not."""
+    try:
+        # The first thread of a program with several can be a zombie before the others have ended.
+        return process.is_running() and (process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1)
+    except psutil.Error:
+        return False
+
+
 def _is_marked(process: psutil.Process, home: str, part: str | None) -> bool:
     environment = _environment(process)
-    return (
-        environment.get(HOME_MARK) == home and part in (None, environment.get(PART_MARK)) and process.pid != os.getpid()
-    )
+    return environment.get(HOME_MARK) == home and part in (None, environment.get(PART_MARK))
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:

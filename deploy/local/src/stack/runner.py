@@ -83,8 +83,7 @@ class Stack:
     def kill(self, name: str) -> None:
         """SIGKILL one part with all its processes and wait until they are gone."""
         self._part(name)
-        processes.kill_all(self.settings.home, name)
-        self._exit_code(name)
+        self._kill(name)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to every process of one part."""
@@ -137,39 +136,35 @@ class Stack:
             self._stop([name for name in names if name not in services])
         except BaseException:  # a second Ctrl-C: no more patience, and still nothing is left
             for name in names:
-                processes.kill_all(self.settings.home, name)
+                self._kill(name)
             raise
 
     def _stop(self, names: Sequence[str]) -> None:
-        home = self.settings.home
-        leaders = [p for name, p in processes.leaders(home).items() if name in names]
+        leaders = [p for name, p in processes.leaders(self.settings.home).items() if name in names]
         processes.send(leaders, signal.SIGTERM)
         processes.send(leaders, signal.SIGCONT)  # one that was stopped by a signal hears no other
 
         def objection() -> str | None:
             for name in names:
                 self._exit_code(name)  # reaps it
-            return "still there" if any(map(_lives, leaders)) else None
+            return "still there" if any(map(processes.lives, leaders)) else None
 
         try:
             wait_until("stop", objection, STOP_SECONDS)
         except StackError:
-            for process in filter(_lives, leaders):
+            for process in filter(processes.lives, leaders):
                 with contextlib.suppress(psutil.Error):
                     part = process.environ()[processes.PART_MARK]
                     self._screen.say(part, f"did not end within {STOP_SECONDS:.0f} s of SIGTERM and was killed")
         for name in names:
-            processes.kill_all(home, name)
-            self._exit_code(name)
+            self._kill(name)
+
+    def _kill(self, name: str) -> None:
+        processes.kill_all(self.settings.home, name)
+        if child := self._children.get(name):
+            child.wait()
 
 
 def _tail(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:] if log.exists() else []
     return "\n".join([*(f"    {line}" for line in lines), f"The whole log: {log}"])
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
