@@ -29,7 +29,7 @@ def ensure(settings: Settings, parts: Collection[str], screen: Screen) -> None:
         return
     commands = Commands(settings.home)
     work = Work(settings.downloads, commands, screen)
-    with alone(settings.downloads / "fetch.lock", screen), ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor() as pool:
         try:
             _named("tools", tools.fetch, work)
             for future in as_completed([pool.submit(_named, name, step, work) for name, step in steps.items()]):
@@ -41,6 +41,8 @@ def ensure(settings: Settings, parts: Collection[str], screen: Screen) -> None:
 
 def _named(name: str, step: Callable[[Work], None], work: Work) -> None:
     try:
-        step(work)
+        # One lock for each part: who needs only the broker does not wait for somebody else's compiler.
+        with alone(work.downloads / "locks" / f"{name}.lock", work.screen, work.commands.check):
+            step(work)
     except StackError as error:
         raise StackError(f"{name}: {error}") from error

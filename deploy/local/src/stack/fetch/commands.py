@@ -42,6 +42,11 @@ class Commands:
         if process.returncode:
             raise StackError(f"exit code {process.returncode}:\n{''.join(tail)}The whole log: {log}")
 
+    def check(self) -> None:
+        """Raise StackError if there is nothing to be begun any more."""
+        if self._stopped:
+            raise StackError("interrupted")
+
     def stop(self) -> None:
         """Kill everything that runs, its children too."""
         with self._lock:
@@ -52,8 +57,7 @@ class Commands:
         self, command: Sequence[str], environment: Mapping[str, str], folder: Path | None
     ) -> subprocess.Popen[str]:
         with self._lock:
-            if self._stopped:
-                raise StackError("interrupted")
+            self.check()
             return subprocess.Popen(
                 command,
                 env={**environment, **processes.marks(self._home, PART)},
