@@ -23,7 +23,11 @@ EmailAddress = Annotated[
 
 
 # Adding zero gives two places and makes "-0" a plain zero: one amount has one spelling.
-UnitPrice = Annotated[Money, Field(ge=0, le=1_000_000), AfterValidator(lambda price: price + Decimal("0.00"))]
+UnitPrice = Annotated[
+    Money,
+    Field(ge=0, lt=1_000_000, json_schema_extra={"pattern": r"^[0-9]{1,6}(\.[0-9]{1,2})?$"}),
+    AfterValidator(lambda price: price + Decimal("0.00")),
+]
 
 
 class _Strict(BaseModel):
