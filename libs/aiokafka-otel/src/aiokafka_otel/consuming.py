@@ -6,6 +6,7 @@ The wrappers are plain functions that finish the previous record before they ret
 
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from itertools import chain, islice
 from time import perf_counter, time_ns
 from typing import Any, Final
@@ -29,8 +30,9 @@ _LINKS: Final = 128
 def getone(wrapped: Wrapped, consumer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Awaitable[Any]:
     """Finish the caller's record, then hand over the next one inside its span."""
     telemetry = _poll(consumer)
-    coroutine = wrapped(*args, **kwargs)
-    return coroutine if telemetry is None else _hand_over(telemetry, consumer, coroutine)
+    if telemetry is None:
+        return wrapped(*args, **kwargs)
+    return _hand_over(telemetry, consumer, partial(wrapped, *args, **kwargs))
 
 
 def anext(wrapped: Wrapped, consumer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Awaitable[Any]:
@@ -42,8 +44,9 @@ def anext(wrapped: Wrapped, consumer: Any, args: tuple[Any, ...], kwargs: Mappin
 def getmany(wrapped: Wrapped, consumer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Awaitable[Any]:
     """Finish the caller's record, then record the poll, if it returns anything."""
     telemetry = _poll(consumer)
-    coroutine = wrapped(*args, **kwargs)
-    return coroutine if telemetry is None else _receive(telemetry, consumer, coroutine)
+    if telemetry is None:
+        return wrapped(*args, **kwargs)
+    return _receive(telemetry, consumer, partial(wrapped, *args, **kwargs))
 
 
 def stop(wrapped: Wrapped, consumer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Awaitable[Any]:
@@ -70,8 +73,8 @@ def _poll(consumer: Any) -> Telemetry | None:
     return telemetry
 
 
-async def _hand_over(telemetry: Telemetry, consumer: Any, coroutine: Awaitable[Any]) -> Any:
-    record = await coroutine
+async def _hand_over(telemetry: Telemetry, consumer: Any, poll: Wrapped) -> Any:
+    record = await poll()
     client = telemetry.clients.of_consumer(consumer)
     processing = Processing(telemetry, client, record)
     hands.take(processing)
@@ -80,9 +83,9 @@ async def _hand_over(telemetry: Telemetry, consumer: Any, coroutine: Awaitable[A
     return record
 
 
-async def _receive(telemetry: Telemetry, consumer: Any, coroutine: Awaitable[Any]) -> Any:
+async def _receive(telemetry: Telemetry, consumer: Any, poll: Wrapped) -> Any:
     began, started = time_ns(), perf_counter()
-    batches = await coroutine
+    batches = await poll()
     count = sum(map(len, batches.values()))
     if count == 0:
         return batches

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.conn import AIOKafkaConnection
 from opentelemetry import metrics, trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # untyped
 from opentelemetry.instrumentation.utils import unwrap
@@ -21,6 +22,7 @@ from aiokafka_otel.stock import ADVICE, stock_is_in_charge
 from aiokafka_otel.telemetry import Telemetry, switch
 
 _WRAPPERS: Final = (
+    (AIOKafkaConnection, "connect", background.start),
     (AIOKafkaProducer, "start", background.start),
     (AIOKafkaProducer, "send", producing.send),
     (AIOKafkaConsumer, "start", background.start),

@@ -1,0 +1,132 @@
+"""What the tests share: real clients of the real broker, and what the instrumentation recorded."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C
+SPAN_ID = 0xB7AD6B7169203331
+TRACEPARENT = ("traceparent", f"00-{TRACE_ID:032x}-{SPAN_ID:016x}-01".encode())
+
+
+async def eventually(what: str, condition: Callable[[], object], seconds: float = 15) -> None:
+    """Wait until the condition holds; fail with its description."""
+    deadline = monotonic() + seconds
+    while not condition():
+        assert monotonic() < deadline, f"after {seconds} s still not true: {what}"
+        await asyncio.sleep(0.01)
+
+
+@dataclass
+class Recorded:
+    """The finished spans and the measurements."""
+
+    exporter: InMemorySpanExporter = field(default_factory=InMemorySpanExporter)
+    reader: InMemoryMetricReader = field(default_factory=InMemoryMetricReader)
+
+    def __post_init__(self) -> None:
+        self.tracer_provider = TracerProvider()
+        self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.meter_provider = MeterProvider([self.reader])
+        self.tracer = self.tracer_provider.get_tracer("test")
+
+    def spans(self, start_of_name: str = "") -> list[ReadableSpan]:
+        """Return the finished spans in the order of their starts."""
+        finished = self.exporter.get_finished_spans()
+        chosen = [span for span in finished if span.name.startswith(start_of_name)]
+        return sorted(chosen, key=lambda span: span.start_time or 0)
+
+    def span(self, start_of_name: str) -> ReadableSpan:
+        """Return the only finished span of that name."""
+        (span,) = self.spans(start_of_name)
+        return span
+
+    def points(self, metric: str) -> list[NumberDataPoint | HistogramDataPoint]:
+        """Return the data points of a metric, of all instruments with that name."""
+        data = self.reader.get_metrics_data()
+        return [
+            point
+            for resource in (data.resource_metrics if data else ())
+            for scope in resource.scope_metrics
+            for found in scope.metrics
+            if found.name == metric
+            for point in found.data.data_points
+            if isinstance(point, NumberDataPoint | HistogramDataPoint)
+        ]
+
+
+@dataclass
+class Kafka:
+    """Clients of one broker, and topics of one's own."""
+
+    broker: str
+
+    async def topic(self, partitions: int = 1, **config: str) -> str:
+        """Create a topic that nobody else uses."""
+        name = f"t-{uuid.uuid4().hex[:12]}"
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.broker)
+        await admin.start()
+        try:
+            await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
+        finally:
+            await admin.close()
+        return name
+
+    @asynccontextmanager
+    async def producer(self, **settings: Any) -> AsyncIterator[AIOKafkaProducer]:
+        """Run a producer."""
+        async with AIOKafkaProducer(bootstrap_servers=self.broker, **settings) as producer:
+            yield producer
+
+    @asynccontextmanager
+    async def consumer(self, *topics: str, **settings: Any) -> AsyncIterator[AIOKafkaConsumer]:
+        """Run a consumer in a group of its own, from the beginning."""
+        async with self.unstarted(*topics, **settings) as consumer:
+            yield consumer
+
+    def unstarted(self, *topics: str, **settings: Any) -> AIOKafkaConsumer:
+        """Return such a consumer to be started by the test."""
+        defaults = {
+            "group_id": f"g-{uuid.uuid4().hex[:12]}",
+            "auto_offset_reset": "earliest",
+            "enable_auto_commit": False,
+            "heartbeat_interval_ms": 500,
+            "fetch_max_wait_ms": 50,
+        }
+        return AIOKafkaConsumer(*topics, bootstrap_servers=self.broker, **(defaults | settings))
+
+    async def put(self, topic: str, *values: bytes | None, **message: Any) -> None:
+        """Write records as a producer without instrumentation does."""
+        with suppress_instrumentation():
+            async with self.producer() as producer:
+                for value in values:
+                    await producer.send_and_wait(topic, value, **({"key": b"k"} | message))
+
+
+def traceparent(span: ReadableSpan) -> bytes:
+    """Return the header that says: this span is the parent."""
+    context = span.context
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}".encode()
+
+
+def values_of(headers: Iterable[tuple[str, bytes]], name: str) -> list[bytes]:
+    """Return all values of a header."""
+    return [value for key, value in headers if key == name]
+
+
+def parent_id(span: ReadableSpan) -> int | None:
+    """Return the span id of the parent."""
+    return span.parent.span_id if span.parent else None
