@@ -1,0 +1,90 @@
+"""A process that is not set up does not start, and says which variable it is."""
+
+import pytest
+from eventbus import read_settings
+
+from orders.config import WebConfig, WorkerConfig
+
+COMPLETE = {
+    "DATABASE_URL": "sqlite:////var/lib/orders/orders.db",
+    "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092",
+    "INSTANCE_ID": "orders-1",
+    "STATUS_FILE": "/run/orders.json",
+}
+TRACE_URL = "http://127.0.0.1:9411/zipkin/traces/{trace_id}"
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A complete environment, to be spoiled."""
+    monkeypatch.delenv("TRACE_URL", raising=False)
+    for name, value in COMPLETE.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def complaint(settings: type[WebConfig] | type[WorkerConfig], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line on stderr with which the process ends."""
+    with pytest.raises(SystemExit) as stopped:
+        read_settings(settings)
+    [line] = capsys.readouterr().err.splitlines()
+    assert stopped.value.code == 2
+    return line
+
+
+def test_a_complete_environment_is_read(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("TRACE_URL", TRACE_URL)
+    web, worker = read_settings(WebConfig), read_settings(WorkerConfig)
+
+    assert (web.database_url, web.trace_url) == (COMPLETE["DATABASE_URL"], TRACE_URL)
+    assert worker.kafka_bootstrap_servers == COMPLETE["KAFKA_BOOTSTRAP_SERVERS"]
+    assert worker.instance_id == COMPLETE["INSTANCE_ID"]
+    assert str(worker.status_file) == COMPLETE["STATUS_FILE"]
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_worker_names_the_variable_that_is_missing(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, empty: bool
+) -> None:
+    if empty:
+        environment.setenv(name, "")
+    else:
+        environment.delenv(name)
+
+    assert complaint(WorkerConfig, capsys).startswith(f"{name} is missing: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "orders.db"),
+        ("DATABASE_URL", "mysql://db/orders"),
+        ("DATABASE_URL", "sqlite://"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "localhost"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "localhost:kafka"),
+    ],
+)
+def test_a_worker_names_the_variable_that_is_wrong(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    environment.setenv(name, value)
+
+    assert complaint(WorkerConfig, capsys).startswith(f"{name} is wrong (")
+
+
+def test_the_web_process_needs_its_database_only(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in COMPLETE:
+        environment.delenv(name)
+
+    assert complaint(WebConfig, capsys).startswith("DATABASE_URL is missing: ")
+
+
+def test_a_link_to_a_trace_needs_a_place_for_the_trace(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.setenv("TRACE_URL", "http://127.0.0.1:9411/zipkin/")
+
+    assert complaint(WebConfig, capsys).startswith("TRACE_URL is wrong (")
