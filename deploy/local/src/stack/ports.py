@@ -38,13 +38,9 @@ def _is_taken(port: int) -> bool:
 def _holder(port: int) -> str:
     try:
         for connection in psutil.net_connections("tcp"):
-            if (
-                connection.status == psutil.CONN_LISTEN
-                and connection.laddr
-                and connection.laddr.port == port
-                and connection.pid
-            ):
-                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+            local, pid = connection.laddr, connection.pid
+            if local and local.port == port and connection.status == psutil.CONN_LISTEN and pid:
+                return f" by {psutil.Process(pid).name()} (pid {pid})"
     except psutil.Error:  # macOS tells only root
         pass
     return ""
