@@ -39,7 +39,7 @@ def load(place: Callable[[int], Placed], *, first: int, threads: int = 4) -> Ite
         raise failures[0]
 
 
-@pytest.mark.parametrize(("number", "part"), enumerate(["orders", "orders-worker", "billing", "notifier"]))
+@pytest.mark.parametrize(("number", "part"), list(enumerate(["orders", "orders-worker", "billing", "notifier"])))
 def test_a_service_restarted_under_load_loses_nothing(shop: Shop, stack: Stack, number: int, part: str) -> None:
     with load(shop.place_in_spite_of_restarts, first=10_000 * (number + 1)) as accepted:
         poll_until(lambda: len(accepted) >= 50, "50 orders are accepted before the stop")
