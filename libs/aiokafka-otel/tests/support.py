@@ -74,13 +74,15 @@ class Kafka:
 
     broker: str
 
-    async def topic(self, partitions: int = 1, **config: str) -> str:
+    async def topic(self, partitions: int = 1, max_message_bytes: int = 1_000_000) -> str:
         """Create a topic that nobody else uses."""
         name = f"t-{uuid.uuid4().hex[:12]}"
         admin = AIOKafkaAdminClient(bootstrap_servers=self.broker)
         await admin.start()
         try:
-            await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
+            await admin.create_topics(
+                [NewTopic(name, partitions, 1, topic_configs={"max.message.bytes": str(max_message_bytes)})]
+            )
         finally:
             await admin.close()
         return name

@@ -81,7 +81,7 @@ async def test_a_message_that_aiokafka_refuses_is_an_error(kafka: Kafka, recorde
 
 
 async def test_a_message_that_the_broker_refuses_is_an_error(kafka: Kafka, recorded: Recorded) -> None:
-    topic = await kafka.topic(**{"max.message.bytes": "500"})
+    topic = await kafka.topic(max_message_bytes=500)
     async with kafka.producer() as producer:
         acknowledgement = await producer.send(topic, b"x" * 2000)
         with pytest.raises(MessageSizeTooLargeError):
@@ -93,7 +93,7 @@ async def test_a_message_that_the_broker_refuses_is_an_error(kafka: Kafka, recor
 async def test_a_failure_that_nobody_awaits_is_still_reported_by_asyncio(kafka: Kafka, recorded: Recorded) -> None:
     reported: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
-    topic = await kafka.topic(**{"max.message.bytes": "500"})
+    topic = await kafka.topic(max_message_bytes=500)
     async with kafka.producer() as producer:
         await producer.send(topic, b"x" * 2000)
     await eventually("the refusal is recorded", lambda: recorded.spans("send"))

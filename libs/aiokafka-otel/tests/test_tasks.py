@@ -135,18 +135,28 @@ async def test_an_async_generator_keeps_the_span_current(kafka: Kafka, recorded:
     assert [parent_id(span) for span in inner] == [span.context.span_id for span in recorded.spans("process")]
 
 
-async def test_a_poll_inside_a_span_of_the_handler_never_returns_to_the_finished_record(
-    kafka: Kafka, recorded: Recorded
-) -> None:
-    topic = await kafka.topic()
-    await kafka.put(topic, b"1", b"2")
-    async with kafka.consumer(topic) as consumer:
+async def test_a_block_around_a_poll_does_not_bring_the_record_before_back(kafka: Kafka, recorded: Recorded) -> None:
+    source, target = await kafka.topic(), await kafka.topic()
+    await kafka.put(source, b"1", b"2")
+    async with kafka.consumer(source) as consumer, kafka.producer() as producer:
         await consumer.getone()
         with recorded.tracer.start_as_current_span("left too late"):
             await consumer.getone()
+        await producer.send_and_wait(target, b"for 2")
         await consumer.stop()
-
         assert trace.get_current_span() is trace.INVALID_SPAN
+
+    assert parent_id(recorded.span("send")) == recorded.spans("process")[1].context.span_id
+
+
+async def test_a_span_of_the_application_outlives_the_record(kafka: Kafka, recorded: Recorded) -> None:
+    topic = await kafka.topic()
+    await kafka.put(topic, b"1")
+    async with kafka.consumer(topic) as consumer:
+        await consumer.getone()
+        with recorded.tracer.start_as_current_span("shutdown") as span:
+            await consumer.stop()
+            assert trace.get_current_span() is span
 
 
 async def test_a_task_that_is_gone_is_forgotten(kafka: Kafka, recorded: Recorded) -> None:

@@ -12,6 +12,7 @@ from time import perf_counter, time_ns
 from typing import Any, Final
 
 from opentelemetry import trace
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.semconv._incubating.attributes import messaging_attributes as messaging
 from opentelemetry.trace import Link, SpanContext, SpanKind
 
@@ -55,22 +56,27 @@ def stop(wrapped: Wrapped, consumer: Any, args: tuple[Any, ...], kwargs: Mapping
     A record that another task has in hand is left to that task: stopping the consumer does not end its work.
     """
     if switch.telemetry is not None:
-        hands.let_go(sys.exc_info()[1], switch.telemetry.clients.of_consumer(consumer))
-        leave_finished()
+        _let_go(switch.telemetry, consumer)
     return wrapped(*args, **kwargs)
 
 
 def _poll(consumer: Any) -> Telemetry | None:
-    telemetry = switch.recording()
-    if telemetry is not None:
-        # In `except` and `finally` this is what the handler has raised.
-        hands.let_go(sys.exc_info()[1])
-        leave_finished()
+    recording = switch.recording()
+    if recording is not None:
+        _let_go(recording)
     elif switch.telemetry is not None:
         # A suppressed look into another topic does not end the work on the record in hand.
-        hands.let_go(sys.exc_info()[1], switch.telemetry.clients.of_consumer(consumer))
+        _let_go(switch.telemetry, consumer)
+    return recording
+
+
+def _let_go(telemetry: Telemetry, consumer: Any | None = None) -> None:
+    # In `except` and `finally` this is what the handler has raised.
+    error = sys.exc_info()[1]
+    hands.let_go(error, None if consumer is None else telemetry.clients.of_consumer(consumer))
+    # The suppression is part of the context, so that one cannot leave the other behind.
+    if is_instrumentation_enabled():
         leave_finished()
-    return telemetry
 
 
 async def _hand_over(telemetry: Telemetry, consumer: Any, poll: Wrapped) -> Any:

@@ -1,12 +1,15 @@
 """Which task has which record in hand."""
 
 import asyncio
-from contextvars import Context
+import contextvars
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from opentelemetry import context as otel
+from opentelemetry.context import Context
+
 from aiokafka_otel.attributes import Client
-from aiokafka_otel.processing import Processing
+from aiokafka_otel.processing import Processing, finished_in, outside_finished
 
 
 class _Hand:
@@ -41,21 +44,38 @@ class Hands:
         if hand is None:
             hand = self._hands[task] = _Hand()
             # An empty context: the callback's copy would keep the first record's for as long as the task lives.
-            task.add_done_callback(hand.task_ended, context=Context())
+            task.add_done_callback(hand.task_ended, context=contextvars.Context())
         hand.let_go(None)
-        hand.processing = processing
+        hand.processing, processing.hand = processing, hand
 
     def let_go(self, error: BaseException | None, client: Client | None = None) -> None:
         """Finish the record that the current task holds; with a client, only if it came from there."""
-        task = current_task()
-        hand = self._hands.get(task) if task is not None else None
+        hand = self._of_current_task()
         if hand is not None and hand.processing is not None and client in (None, hand.processing.client):
             hand.let_go(error)
+
+    def context(self) -> Context:
+        """Return the context in which the current task works: never that of a record which it has finished.
+
+        The end of a `with` block brings back the context of its beginning, and with it, where the task has polled
+        inside the block, the record before. A finished record of another task is a different matter: what its
+        handler has started still works for it.
+        """
+        current = otel.get_current()
+        finished = finished_in(current)
+        hand = self._of_current_task() if finished is not None else None
+        if finished is None or hand is None or finished.hand is not hand:
+            return current
+        return hand.processing.context if hand.processing is not None else outside_finished(current)
 
     def let_go_all(self) -> None:
         """Finish the records of all tasks."""
         for hand in list(self._hands.values()):
             hand.let_go(None)
+
+    def _of_current_task(self) -> _Hand | None:
+        task = current_task()
+        return None if task is None else self._hands.get(task)
 
 
 def current_task() -> asyncio.Task[Any] | None:

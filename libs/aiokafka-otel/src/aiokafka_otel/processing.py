@@ -29,7 +29,18 @@ class Processing:
     context names its Processing instead: whoever finds himself in the context of a finished one leaves it.
     """
 
-    __slots__ = ("_before", "_context", "_operation", "_outer", "_started", "_telemetry", "client", "finished", "span")
+    __slots__ = (
+        "_before",
+        "_operation",
+        "_outer",
+        "_started",
+        "_telemetry",
+        "client",
+        "context",
+        "finished",
+        "hand",
+        "span",
+    )
 
     def __init__(self, telemetry: Telemetry, client: Client, record: Any) -> None:
         remote = context_of(record.headers)
@@ -39,6 +50,7 @@ class Processing:
         self._outer = sys.exc_info()[1]
         self.client = client
         self.finished = False
+        self.hand: object | None = None
         relation = telemetry.config.relation
         creation = trace.get_current_span(remote).get_span_context()
         self.span = telemetry.tracer.start_span(
@@ -49,11 +61,11 @@ class Processing:
             links=(Link(creation),) if creation.is_valid and relation is not Relation.PARENT else (),
         )
         self._started = perf_counter()
-        self._context = otel.set_value(_KEY, self, trace.set_span_in_context(self.span, remote))
+        self.context = otel.set_value(_KEY, self, trace.set_span_in_context(self.span, remote))
 
     def enter(self) -> None:
         """Make the span current in the caller's task; nothing of the ambient context stays."""
-        otel.attach(self._context)
+        otel.attach(self.context)
 
     def finish(self, error: BaseException | None = None) -> None:
         """End the span, once. Only an Exception is an error: a cancelled task is not."""
@@ -65,24 +77,34 @@ class Processing:
             mark(self.span, error)
             metric = {**metric, ERROR_TYPE: error_type(error)}
         elapsed = perf_counter() - self._started
-        self._telemetry.metrics.process_duration.record(elapsed, metric, self._context)
+        self._telemetry.metrics.process_duration.record(elapsed, metric, self.context)
         if self.span.is_recording():
             self.span.end()
         # Where each handler starts the task that polls next, contexts would hold each other in an endless chain.
-        self._before = _outside_finished(self._before)
+        self._before = outside_finished(self._before)
         self._outer = None
+
+
+def finished_in(context: Context) -> Processing | None:
+    """Return the finished record whose span is current in the context: nobody should work under it any more."""
+    processing = context.get(_KEY)
+    if isinstance(processing, Processing) and processing.finished:
+        # A span that the application has opened on top is its own choice.
+        return processing if trace.get_current_span(context) is processing.span else None
+    return None
 
 
 def leave_finished() -> None:
     """Return to the context before the record, where the current one belongs to a finished record."""
     current = otel.get_current()
-    outside = _outside_finished(current)
+    outside = outside_finished(current)
     if outside is not current:
         otel.attach(outside)
 
 
-def _outside_finished(context: Context) -> Context:
-    while isinstance(processing := context.get(_KEY), Processing) and processing.finished:
+def outside_finished(context: Context) -> Context:
+    """Return the context as it was before the finished records in whose contexts it was made."""
+    while processing := finished_in(context):
         context = processing._before
     return context
 

@@ -12,6 +12,7 @@ from opentelemetry.util.types import AttributeValue
 
 from aiokafka_otel.attributes import SEND, Client
 from aiokafka_otel.failures import ERROR_TYPE, error_type, mark
+from aiokafka_otel.hands import hands
 from aiokafka_otel.processing import as_text
 from aiokafka_otel.propagation import headers_with
 from aiokafka_otel.telemetry import Telemetry, switch
@@ -66,10 +67,14 @@ class _Sending:
         self._topic = topic
         self._operation = client.operation(SEND, topic)
         self._started = perf_counter()
+        ambient = hands.context()
         self.span = telemetry.tracer.start_span(
-            self._operation.span_name, kind=SpanKind.PRODUCER, attributes={**self._operation.span, **own}
+            self._operation.span_name,
+            context=ambient,
+            kind=SpanKind.PRODUCER,
+            attributes={**self._operation.span, **own},
         )
-        self.context = trace.set_span_in_context(self.span)
+        self.context = trace.set_span_in_context(self.span, ambient)
 
     def failed(self, error: BaseException) -> None:
         """End the span: nothing was sent."""
