@@ -1,5 +1,9 @@
 """Settings of the web server: ``gunicorn -c python:orders.gunicorn_conf orders.wsgi:app``."""
 
+from eventbus import read_settings
+
+from orders.config import WebConfig
+
 # One process has one span queue and one writer of the database; scale by replicas.
 worker_class = "gthread"
 workers = 1
@@ -22,3 +26,8 @@ logconfig_dict = {
         "gunicorn.access": {"level": "WARNING", "handlers": [], "propagate": True},
     },
 }
+
+
+def on_starting(_server: object) -> None:
+    """End here where a variable is missing: a worker that cannot start is started again for ever."""
+    read_settings(WebConfig)
