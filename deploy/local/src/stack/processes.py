@@ -23,7 +23,6 @@ def spawn(
     home: Path, part: str, command: Sequence[str], environment: Mapping[str, str], log: Path
 ) -> subprocess.Popen[bytes]:
     """Start a marked process in a session of its own, its output appended to `log`."""
-    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(
             command,

@@ -8,7 +8,7 @@ from typing import Self
 
 import psutil
 
-from stack import fetch, processes
+from stack import fetch, logs, processes
 from stack.errors import PartFailed, StackError
 from stack.locks import alone
 from stack.parts import Part, table
@@ -35,6 +35,7 @@ class Stack:
         self._screen = screen or Screen()
         self._parts = table(settings)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._log_begins: dict[str, int] = {}
         self._begun: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -63,7 +64,8 @@ class Stack:
             except BaseException as error:
                 self._stop_in_order({part.name for part in new})
                 if isinstance(error, PartFailed):
-                    raise StackError(f"{error}\n{_tail(self.log(error.part))}") from error
+                    log, began = self.log(error.part), self._log_begins.get(error.part, 0)
+                    raise StackError(f"{error}\n{logs.tail(log, TAIL_LINES, began)}") from error
                 raise
 
     def start(self, name: str) -> None:
@@ -104,6 +106,15 @@ class Stack:
             for part in self._parts.values()
         ]
 
+    def started(self) -> list[str]:
+        """Return the names of the parts that this object started."""
+        return list(self._children)
+
+    def ended(self) -> dict[str, int]:
+        """Return the exit codes of those that this object started and that have ended."""
+        codes = {name: child.poll() for name, child in self._children.items()}
+        return {name: code for name, code in codes.items() if code is not None}
+
     def log(self, name: str) -> Path:
         """Return the file with everything that a part printed."""
         return self.settings.logs / f"{self._part(name).name}.log"
@@ -120,6 +131,7 @@ class Stack:
     def _spawn(self, part: Part) -> None:
         if part.prepare:
             part.prepare()
+        self._log_begins[part.name] = logs.begin(self.log(part.name))
         environment = {**inherited(), **part.environment}
         self._children[part.name] = processes.spawn(
             self.settings.home, part.name, part.command, environment, self.log(part.name)
@@ -130,6 +142,9 @@ class Stack:
 
     def _stop_in_order(self, names: Iterable[str]) -> None:
         """Services first: the Collector, and the broker, are there for their last words."""
+        names = list(names)
+        if names:
+            self._screen.say("stack", f"stopping {', '.join(names)}")
         services = [name for name in names if name in self._parts and self._parts[name].service]
         try:
             self._stop(services)
@@ -163,8 +178,3 @@ class Stack:
         processes.kill_all(self.settings.home, name)
         if child := self._children.get(name):
             child.wait()
-
-
-def _tail(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:] if log.exists() else []
-    return "\n".join([*(f"    {line}" for line in lines), f"The whole log: {log}"])

@@ -1,6 +1,7 @@
 import hashlib
 import os
 import time
+from pathlib import Path
 
 from stack.fetch import stamp
 from stack.fetch.work import Work, remove
@@ -34,17 +35,6 @@ def _sources() -> list[str]:
 
 def _go_build(work: Work, output: str) -> None:
     work.screen.say("collector", "compiling with Go; this is done once and takes 2 to 4 minutes on 2 cores")
-    caches = work.downloads / "go"
-    environment = {
-        **os.environ,
-        "CGO_ENABLED": "0",
-        "GOCACHE": str(caches / "cache"),
-        "GOFLAGS": "-mod=readonly",
-        "GOMODCACHE": str(caches / "mod"),
-        "GOTOOLCHAIN": "local",
-        "GOWORK": "off",
-    }
-    environment.pop("GOROOT", None)
     counted = {"modules downloaded": 0, "packages compiled": 0}
     told = time.monotonic()
 
@@ -56,4 +46,18 @@ def _go_build(work: Work, output: str) -> None:
             work.screen.say("collector", ", ".join(f"{number} {what}" for what, number in counted.items()))
 
     command = [str(go(work.downloads)), "build", "-v", *FLAGS, "-o", output, "."]
-    work.commands.run(command, environment, log=work.log("collector"), folder=SOURCES, each_line=count)
+    work.commands.run(command, environment(work.downloads), log=work.log("collector"), folder=SOURCES, each_line=count)
+
+
+def environment(downloads: Path) -> dict[str, str]:
+    """Return Go's environment: its caches in the folder of downloads, no other toolchain, no C compiler."""
+    caches = downloads / "go"
+    own = {
+        "CGO_ENABLED": "0",
+        "GOCACHE": str(caches / "cache"),
+        "GOFLAGS": "-mod=readonly",
+        "GOMODCACHE": str(caches / "mod"),
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+    return {**{name: value for name, value in os.environ.items() if name != "GOROOT"}, **own}

@@ -18,10 +18,9 @@ TRIES = 3
 
 def download(coordinates: str, repository: Path, folder: Path) -> str:
     """Put one jar into the folder; three tries, because one in fifty downloads failing is no news."""
-    group, artifact, version, *classifier = coordinates.split(":")
     remote = {"mirror": url} if (url := os.environ.get("MAVEN_REPOSITORY")) else None
     context = jgo.maven.MavenContext(repo_cache=repository, remote_repos=remote, timeout=30)
-    wanted = context.project(group, artifact).at_version(version).artifact(*classifier)
+    wanted = context.create_dependency(coordinates).artifact
     for left in reversed(range(TRIES)):
         try:
             file = Path(wanted.resolve())
@@ -31,7 +30,7 @@ def download(coordinates: str, repository: Path, folder: Path) -> str:
                 raise SystemExit(f"{coordinates}: {error}") from error
             wanted.cached_path.unlink(missing_ok=True)  # a half of it counts as present
             time.sleep(1)
-    shutil.move(file, folder / ("-".join([artifact, version, *classifier]) + ".jar"))
+    shutil.move(file, folder / file.name)
     return coordinates
 
 
