@@ -5,7 +5,7 @@ import sys
 
 
 def test_a_worker_without_an_environment_names_every_variable_and_ends_with_2() -> None:
-    ended = subprocess.run([sys.executable, "-m", "orders"], env={}, capture_output=True, text=True, timeout=30)
+    ended = subprocess.run([sys.executable, "-m", "orders"], env={}, capture_output=True, text=True, timeout=60)
 
     assert ended.returncode == 2
     assert [line.split()[0] for line in ended.stderr.splitlines()] == [

@@ -10,14 +10,14 @@ GUNICORN = [sys.executable, "-m", "gunicorn", "-c", "python:orders.gunicorn_conf
 def test_gunicorn_takes_its_settings_and_the_application(tmp_path: Path) -> None:
     environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/orders.db"}
     check = [*GUNICORN, "--check-config", "orders.wsgi:app"]
-    ended = subprocess.run(check, env=environment, capture_output=True, text=True, timeout=30)
+    ended = subprocess.run(check, env=environment, capture_output=True, text=True, timeout=60)
 
     assert (ended.returncode, ended.stderr) == (0, "")
     assert (tmp_path / "orders.db").exists()
 
 
 def test_the_web_process_without_a_database_names_the_variable_and_ends_with_2() -> None:
-    ended = subprocess.run([*GUNICORN, "orders.wsgi:app"], env={}, capture_output=True, text=True, timeout=30)
+    ended = subprocess.run([*GUNICORN, "orders.wsgi:app"], env={}, capture_output=True, text=True, timeout=60)
 
     plain = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
     assert ended.returncode == 2

@@ -1,0 +1,46 @@
+"""A worker that is not set up does not start, and says which variable it is."""
+
+import pytest
+from eventbus import read_settings
+
+from billing.config import WorkerConfig
+
+COMPLETE = {
+    "DATABASE_URL": "sqlite:////var/lib/billing/billing.db",
+    "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092",
+    "INSTANCE_ID": "billing-1",
+    "STATUS_FILE": "/run/billing.json",
+}
+SPOILED = [
+    *((name, "", "is missing: ") for name in COMPLETE),
+    ("DATABASE_URL", "billing.db", "is wrong ("),
+    ("DATABASE_URL", "mysql://db/billing", "is wrong ("),
+    ("KAFKA_BOOTSTRAP_SERVERS", "localhost", "is wrong ("),
+]
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A complete environment, to be spoiled."""
+    for name, value in COMPLETE.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def test_a_complete_environment_is_read(environment: pytest.MonkeyPatch) -> None:
+    config = read_settings(WorkerConfig)
+
+    assert {name: str(getattr(config, name.lower())) for name in COMPLETE} == COMPLETE
+
+
+@pytest.mark.parametrize(("name", "value", "complaint"), SPOILED)
+def test_a_worker_names_the_variable_that_is_missing_or_wrong(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str, complaint: str
+) -> None:
+    environment.setenv(name, value)
+    with pytest.raises(SystemExit) as stopped:
+        read_settings(WorkerConfig)
+
+    [line] = capsys.readouterr().err.splitlines()
+    assert stopped.value.code == 2
+    assert line.startswith(f"{name} {complaint}")
