@@ -37,11 +37,11 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Read STACK_FOLDER and the ports; a port that is no number is an error that names its variable."""
-        folder = environment.get("STACK_FOLDER")
-        home = Path(folder).expanduser().resolve() if folder else cls.home
+        """Read STACK_FOLDER, STACK_DOWNLOADS and the ports; a port that is none is an error that names its variable."""
+        home = _folder("STACK_FOLDER", environment) or cls.home
+        downloads = _folder("STACK_DOWNLOADS", environment) or cls.downloads
         ports: dict[str, Any] = {name: _port(name, environment) for name in _PORTS if name.upper() in environment}
-        return cls(home=home, **ports)
+        return cls(home=home, downloads=downloads, **ports)
 
     @classmethod
     def isolated(
@@ -83,6 +83,10 @@ class Settings:
 
 
 _PORTS = [f.name for f in fields(Settings) if f.name.endswith("_port")]
+
+
+def _folder(name: str, environment: Mapping[str, str]) -> Path | None:
+    return Path(environment[name]).expanduser().resolve() if environment.get(name) else None
 
 
 def _port(name: str, environment: Mapping[str, str]) -> int:

@@ -1,0 +1,81 @@
+"""What a caller of the runner can rely on, with the two parts that start fastest."""
+
+import signal
+import socket
+
+import pytest
+from stack import Settings, Stack, StackError, processes
+
+
+def test_up_twice_and_down_twice_are_as_good_as_once(settings: Settings) -> None:
+    stack = Stack(settings)
+    stack.up("mail", "collector")
+    first = {name: process.pid for name, process in processes.leaders(settings.home).items()}
+    stack.up("mail", "collector")
+    second = {name: process.pid for name, process in processes.leaders(settings.home).items()}
+    stack.down()
+    stack.down()
+
+    assert first == second
+    assert first.keys() == {"mail", "collector"}
+    assert processes.find(settings.home) == []
+
+
+def test_leaving_a_stack_stops_what_it_started_and_nothing_else(settings: Settings) -> None:
+    with Stack(settings) as outer:
+        outer.up("mail")
+        with Stack(settings) as inner:
+            inner.up("mail", "collector")
+
+        assert processes.leaders(settings.home).keys() == {"mail"}
+    assert processes.find(settings.home) == []
+
+
+def test_a_part_can_be_stopped_killed_and_started_again(settings: Settings) -> None:
+    with Stack(settings) as stack:
+        stack.up("collector")
+
+        assert stack.stop("collector") == 0
+        assert processes.find(settings.home) == []
+        stack.start("collector")
+        stack.kill("collector")
+        assert processes.find(settings.home) == []
+        assert stack.ended() == {"collector": -signal.SIGKILL}
+        stack.start("collector")
+        assert _state(stack, "collector") == "ready"
+
+
+def test_a_part_that_a_signal_paused_is_not_ready_and_still_stops(settings: Settings) -> None:
+    with Stack(settings) as stack:
+        stack.up("collector")
+        stack.signal("collector", signal.SIGSTOP)
+
+        assert _state(stack, "collector") == "not ready"
+        assert stack.stop("collector") == 0
+
+
+def test_an_unknown_part_is_named_and_the_known_ones_are_listed(settings: Settings) -> None:
+    stack = Stack(settings)
+
+    for action in (stack.up, stack.start, stack.stop, stack.kill, stack.log):
+        with pytest.raises(StackError, match=r"no part 'bling': the parts are kafka, .*notifier"):
+            action("bling")
+
+
+def test_a_port_in_use_is_named_with_the_part_that_needs_it_and_how_to_change_it(settings: Settings) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", settings.smtp_port))
+        other.listen()
+
+        with pytest.raises(StackError, match=rf"port {settings.smtp_port}, which mail needs, is in use.*SMTP_PORT"):
+            Stack(settings).up("mail", "collector")
+    assert processes.find(settings.home) == []
+
+
+def test_a_port_that_is_no_number_is_named() -> None:
+    with pytest.raises(StackError, match="KAFKA_PORT='http' is not a port"):
+        Settings.from_environment({"KAFKA_PORT": "http"})
+
+
+def _state(stack: Stack, name: str) -> str:
+    return next(status.state for status in stack.status() if status.part == name)
