@@ -63,7 +63,10 @@ def differences(trace: Trace, chain: Sequence[Row], remote_parent: str | None) -
         *_in_other_traces(trace),
         *_not_once(found),
         *_with_other_parents(trace, chain, once, remote_parent),
-        *(f"{_named(span)} is not in the chain; its parent is {_parent(span, trace)}." for span in unexpected),
+        *(
+            f"{_named(span)} is not in the chain; its parent is {_parent(span, trace).rstrip(',')}."
+            for span in unexpected
+        ),
     ]
 
 
@@ -94,13 +97,14 @@ def _with_other_parents(
         parent = rows[number].parent
         if parent is None:
             wanted = remote_parent.lower() if remote_parent else None
-            name = f"the caller's span {wanted}" if wanted else "nothing: it is the root and the caller sent no context"
+            instead = f"instead of the caller's span {wanted}" if wanted else "although the caller sent no context"
         elif parent in once:
-            wanted, name = once[parent].id, f"row {parent}, {_named(once[parent])}"
+            wanted = once[parent].id
+            instead = f"instead of row {parent}, {_named(once[parent])}"
         else:
             continue  # the missing or repeated parent is a difference of its own
         if span.parent_id != wanted:
-            yield f"The parent of row {number}, {_named(span)}, is {_parent(span, trace)} instead of {name}."
+            yield f"The parent of row {number}, {_named(span)}, is {_parent(span, trace)} {instead}."
 
 
 def _named(span: Span) -> str:
@@ -111,4 +115,4 @@ def _parent(span: Span, trace: Trace) -> str:
     if span.parent_id is None:
         return "nothing"
     parent = next((other for other in trace.spans if other.id == span.parent_id), None)
-    return _named(parent) if parent else f"{span.parent_id}, which is not in the trace"
+    return _named(parent) if parent else f"{span.parent_id}, which is not in the trace,"

@@ -44,15 +44,16 @@ def draw(trace: Trace, width: int = 100) -> str:
     bars = min(LONGEST_BAR, width - columns - names - 2)
     drawn = []
     for line in lines:
-        text = _cut(line.text, names if line.span else names + columns)
+        period = line.period if bars >= SHORTEST_BAR else None
+        text = _cut(line.text, names if line.span else names + columns if period else width)
         if line.span:
-            took = _cut(_time(line.span.duration), 9)
-            service = _cut(_plain(line.span.service), services)
-            text = f"{text:<{names}}  {service:<{services}}  {_cut(line.span.kind.lower(), 8):<8}  {took:>9}"
-        if line.period and bounds and bars >= SHORTEST_BAR:
-            text = f"{text:<{names + columns}}  {_bar(line.period, bounds, bars, line.ink)}"
+            service, kind = _cut(_plain(line.span.service), services), _cut(_plain(line.span.kind.lower()), 8)
+            text = f"{text:<{names}}  {service:<{services}}  {kind:<8}  {_cut(_time(line.span.duration), 9):>9}"
+        if period and bounds:
+            text = f"{text:<{names + columns}}  {_bar(period, bounds, bars, line.ink)}"
         drawn.append(text.rstrip())
-    return "\n".join([_cut(f"trace {_plain(trace.id)}", width), _summary(trace, bounds), "", *drawn])
+    head = [f"trace {_plain(trace.id)}", _summary(trace, bounds)]
+    return "\n".join([*(_cut(line, width) for line in head), "", *drawn])
 
 
 def _lines(trace: Trace) -> Iterator[_Line]:
@@ -112,7 +113,7 @@ def _summary(trace: Trace, bounds: Period | None) -> str:
         _count(services, "service"),
         *([_count(errors, "error")] * bool(errors)),
     ]
-    return ", ".join(counts) + (f", {_time(bounds[1] - bounds[0])} from first start to last end" if bounds else "")
+    return ", ".join(counts) + (f", {_time(bounds[1] - bounds[0])} in all" if bounds else "")
 
 
 def _count(number: int, thing: str) -> str:

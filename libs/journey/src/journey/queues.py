@@ -28,9 +28,9 @@ def queue_wait(node: Node) -> Wait | None:
     span = node.span
     if span is None or span.kind != "CONSUMER":
         return None
-    noted = _milliseconds(span.tags.get(WAIT_TAG))
+    noted = _noted(span.tags.get(WAIT_TAG))
     if noted is not None:
-        return Wait(_topic(span), noted * 1000, measured=True)
+        return Wait(_topic(span), noted, measured=True)
     sent = node.parent.span if node.parent else None
     if sent is None or sent.kind != "PRODUCER" or span.start is None or sent.start is None or sent.end is None:
         return None
@@ -39,12 +39,12 @@ def queue_wait(node: Node) -> Wait | None:
     return Wait(_topic(span), max(0, span.start - sent.end), measured=False)
 
 
-def _milliseconds(tag: str | None) -> float | None:
+def _noted(milliseconds: str | None) -> float | None:
     try:
-        number = float(tag or "")
+        microseconds = float(milliseconds or "") * 1000
     except ValueError:
         return None
-    return number if math.isfinite(number) and number >= 0 else None
+    return microseconds if math.isfinite(microseconds) and microseconds >= 0 else None
 
 
 def _topic(span: Span) -> str:

@@ -47,11 +47,11 @@ class Span:
 
     @property
     def error(self) -> str | None:
-        """What went wrong in as few words as Zipkin has, or None. The tag `error` decides, as in Zipkin."""
+        """The error's type and description, as far as Zipkin has them; None without the tag `error`, as in Zipkin."""
         if "error" not in self.tags:
             return None
-        words = (self.tags.get(tag) for tag in ("error.type", "otel.status_description", "error"))
-        return next((word for word in words if word and word != "true"), "unknown")
+        known = [self.tags[tag] for tag in ("error.type", "otel.status_description") if self.tags.get(tag)]
+        return ": ".join(known) or self.tags["error"]
 
 
 @dataclass(frozen=True, eq=False)
