@@ -122,6 +122,18 @@ class Shop:
 
         assert numbers == list(range(1, len(numbers) + 1))
 
+    def all_trace_ids(self) -> set[str]:
+        """Return the ids of all traces that Zipkin has of any service (at most 5,000 for each)."""
+        services = self._session.get(f"{self.zipkin_url}/api/v2/services", timeout=5).json()
+        return {
+            span["traceId"]
+            for service in services
+            for trace in self._session.get(
+                f"{self.zipkin_url}/api/v2/traces", params={"serviceName": service, "limit": "5000"}, timeout=30
+            ).json()
+            for span in trace
+        }
+
     def _describe(self, missing: Iterable[Placed], total: int) -> str:
         missing = list(missing)
         lines = [f"{len(missing)} of {total} journeys are not exact; the first of them:"]

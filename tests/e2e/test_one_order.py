@@ -50,12 +50,13 @@ def test_health_checks_and_documents_leave_no_span(shop: Shop) -> None:
     assert set(names) <= {"post /orders", "send orders", "get /orders/<order_id>"}
 
 
-def test_the_dependency_graph_is_one_line(shop: Shop, stack: Stack) -> None:
+def test_zipkin_has_the_journeys_and_nothing_else(shop: Shop, stack: Stack) -> None:
     stack.stop("zipkin")  # what it has in memory, it forgets
     stack.start("zipkin")
     orders = shop.place_all(range(100, 120))
     shop.expect_exact_journeys(orders)
 
+    assert shop.all_trace_ids() == {order.trace_id for order in orders}
     edges = journey.dependencies(shop.zipkin_url)
     assert edges == {edge: journey.Calls(count=20, errors=0) for edge in journey.ORDER_EDGES}
 

@@ -35,7 +35,7 @@ def test_with_the_stock_instrumentation_the_journey_falls_apart(stock_environmen
         shop = Shop(orders_url=stack.settings.orders_url, zipkin_url=stack.settings.zipkin_url, mailbox=mailbox)
         order = shop.place_within_own_trace(1)
         shop.expect_one_mail_each([order])  # the work is done all the same
-        poll_until(lambda: len(traces(shop)) >= 2, "the order's spans are in more than one trace")
+        poll_until(lambda: len(shop.all_trace_ids()) >= 2, "the order's spans are in more than one trace")
 
         with pytest.raises(journey.JourneyDiffers) as found:
             journey.wait_for(shop.zipkin_url, order.trace_id, journey.ORDER_JOURNEY, 5, remote_parent=order.caller)
@@ -51,16 +51,3 @@ def test_with_the_stock_instrumentation_the_journey_falls_apart(stock_environmen
         "process invoices",
         "send email",
     ]
-
-
-def traces(shop: Shop) -> set[str]:
-    """Return the ids of all traces that Zipkin has of the three services."""
-    services = ("orders", "billing", "notifier")
-    return {
-        span["traceId"]
-        for service in services
-        for trace in shop._session.get(
-            f"{shop.zipkin_url}/api/v2/traces", params={"serviceName": service, "limit": "100"}, timeout=5
-        ).json()
-        for span in trace
-    }
