@@ -26,7 +26,7 @@ class Database:
             parsed = make_url(url)
         except ArgumentError:
             raise ValueError("not a database URL: write sqlite:///path/to/file.db") from None
-        if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        if parsed.drivername != "sqlite" or not parsed.database or parsed.database == ":memory:":
             raise ValueError("only SQLite is supported: write sqlite:///path/to/file.db")
         self.path = parsed.database
         self._writer = _engine(url, begin="BEGIN IMMEDIATE", **_WRITER_POOL)

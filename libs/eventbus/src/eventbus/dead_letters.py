@@ -4,12 +4,16 @@ import logging
 from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
-from aiokafka.errors import KafkaError
 
 from eventbus.errors import Poison
 from eventbus.patience import Patience
 
 log = logging.getLogger(__name__)
+
+# A letter is its record with further headers, and uncompressed: what fitted into a topic must fit here too.
+TOPIC_SETTINGS = {"max.message.bytes": str(8 * 1024 * 1024)}
+MAX_BYTES = 100 * 1024 * 1024
+SEND_TIMEOUT_S = 10
 
 _TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
 
@@ -32,7 +36,10 @@ class DeadLetters:
         self._patience = patience
 
     async def keep(self, record: ConsumerRecord[bytes, bytes], poison: Poison) -> None:
-        """Store *record* as a dead letter; when this returns, the broker has acknowledged it."""
+        """Store *record* as a dead letter; when this returns, the broker has acknowledged it.
+
+        Raises KafkaError or TimeoutError where it cannot: the producer is of no use any more (aiokafka #1017).
+        """
         now = datetime.now(UTC).isoformat()
         about = {
             "dlq.original-topic": record.topic,
@@ -51,11 +58,9 @@ class DeadLetters:
         # aiokafka refuses a record that has neither key nor value.
         key = b"" if record.key is None and record.value is None else record.key
 
-        async def send() -> None:
+        async with self._patience.bounded(SEND_TIMEOUT_S):
             future = await self._producer.send(topic_of(self._group), record.value, key=key, headers=headers)
-            await self._patience.acknowledged("dead letters", future)
-
-        await self._patience.until_done("dead letters", send, retry_on=(KafkaError,))
+        await self._patience.acknowledged("dead letters", future)
         log.error(
             "dead letter",
             extra={

@@ -3,31 +3,33 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from eventbus.patience import Patience
+
 log = logging.getLogger(__name__)
 
 PARTITIONS = 3
 CONNECT_TIMEOUT_S = 30
-STOP_TIMEOUT_S = 5
+STOP_TIMEOUT_S = 2
 
 
-async def create_topics(bootstrap_servers: str, topics: Iterable[str]) -> None:
-    """Create the topics that are missing; those that exist are left as they are.
+async def create_topics(bootstrap_servers: str, topics: Mapping[str, Mapping[str, str]], patience: Patience) -> None:
+    """Create the topics (each with its settings) that are missing; those that exist are left as they are.
 
-    The broker creates none by itself: it would give them one partition. Raises KafkaError.
+    The broker creates none by itself: it would give them one partition. Raises KafkaError or TimeoutError.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    async with asyncio.timeout(CONNECT_TIMEOUT_S):
+    async with patience.bounded(CONNECT_TIMEOUT_S):
         try:
             await admin.start()
             answer = await admin.create_topics(
-                [NewTopic(name, num_partitions=PARTITIONS, replication_factor=1) for name in sorted(set(topics))]
+                [NewTopic(name, PARTITIONS, 1, topic_configs=dict(settings)) for name, settings in topics.items()]
             )
         finally:
             await admin.close()
@@ -37,7 +39,9 @@ async def create_topics(bootstrap_servers: str, topics: Iterable[str]) -> None:
             raise for_code(code)(f"topic {name}: {message}")
 
 
-def producer(bootstrap_servers: str, client_id: str) -> AIOKafkaProducer:
+def producer(
+    bootstrap_servers: str, client_id: str, *, max_bytes: int = 1024 * 1024, compression: str | None = None
+) -> AIOKafkaProducer:
     """Return a producer (not started) that keeps order and never gives up a record by itself."""
     return AIOKafkaProducer(
         bootstrap_servers=bootstrap_servers,
@@ -49,7 +53,8 @@ def producer(bootstrap_servers: str, client_id: str) -> AIOKafkaProducer:
         metadata_max_age_ms=30_000,
         # One batch may hold a whole read of the outbox, so that a broker outage fills no buffer.
         max_batch_size=1024 * 1024,
-        max_request_size=1024 * 1024,
+        max_request_size=max_bytes,
+        compression_type=compression,
     )
 
 
@@ -84,13 +89,13 @@ class Client(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def running(client: Client) -> AsyncIterator[None]:
+async def running(client: Client, patience: Patience) -> AsyncIterator[None]:
     """Start *client*, and stop it at the end within a bounded time (aiokafka #1101, #773: stop() may hang).
 
-    Raises KafkaError where it cannot be started.
+    Raises KafkaError or TimeoutError where it cannot be started, Stopped where the process is to stop meanwhile.
     """
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        async with patience.bounded(CONNECT_TIMEOUT_S):
             await client.start()
         yield
     finally:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from eventbus.status import Status
@@ -11,6 +12,9 @@ from eventbus.status import Status
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+# What ran for so long had worked: its next failure is a new one.
+WORKED_S = 30
 
 
 class Stopped(Exception):
@@ -31,17 +35,22 @@ class Patience:
 
         Tries again on *retry_on*, with back-off up to 5 s. Raises Stopped where the process is to stop instead.
         """
-        for delay in backoff():
+        now = asyncio.get_running_loop().time
+        delays = backoff()
+        while True:
+            began = now()
             try:
                 result = await action()
             except retry_on as error:
+                if now() - began > WORKED_S:
+                    delays = backoff()
+                delay = next(delays)
                 log.warning("failed, trying again", extra={"part": part, "retry_in_s": delay}, exc_info=error)
                 self.status.trouble(part, f"{type(error).__name__}, trying again")
             else:
                 self.status.fine(part)
                 return result
             await self.pause(delay)
-        raise AssertionError("back-off has no end")
 
     async def acknowledged(self, part: str, future: "asyncio.Future[T]", *, grace: float = 5.0) -> T:
         """Return the result of *future*; say so while it keeps everybody waiting.
@@ -57,6 +66,29 @@ class Patience:
             if self.stop.is_set():
                 raise Stopped(f"{part}: no acknowledgement within {grace} s of stopping")
             self.status.trouble(part, "the broker does not acknowledge")
+
+    @asynccontextmanager
+    async def bounded(self, seconds: float) -> AsyncIterator[None]:
+        """Bound what is awaited inside.
+
+        Raises TimeoutError after *seconds*, Stopped at once where the process is to stop.
+        """
+        limit = asyncio.timeout(seconds)
+        watch = asyncio.create_task(self._expire_at_stop(limit))
+        try:
+            async with limit:
+                yield
+        except TimeoutError:
+            if self.stop.is_set():
+                raise Stopped from None
+            raise
+        finally:
+            watch.cancel()
+
+    async def _expire_at_stop(self, limit: asyncio.Timeout) -> None:
+        await self.stop.wait()
+        if not limit.expired():
+            limit.reschedule(asyncio.get_running_loop().time())
 
     async def pause(self, seconds: float) -> None:
         """Wait; raise Stopped at once where the process is to stop."""

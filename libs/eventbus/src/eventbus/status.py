@@ -11,12 +11,12 @@ log = logging.getLogger(__name__)
 class Status:
     """Keep ``{"ready": bool, "reason": str}`` in a file, replaced atomically at each change.
 
-    The worker is ready while no part of it is in trouble.
+    The worker is ready once the service and all *parts* have said that they are fine, while none of them is in trouble.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *parts: str) -> None:
         self._file = file
-        self._troubles = {"service": "starting"}
+        self._troubles = {part: "starting" for part in ("service", *parts)}
         self._write()
 
     def trouble(self, part: str, reason: str) -> None:

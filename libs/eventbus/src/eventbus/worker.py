@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CommitFailedError, KafkaError
 from opentelemetry import trace
 from opentelemetry.trace import Status as SpanStatus
 from opentelemetry.trace import StatusCode
@@ -20,7 +20,15 @@ log = logging.getLogger(__name__)
 
 COMMIT_EVERY_S = 0.2
 FINISH_BEFORE_REVOCATION_S = 5
-COMMIT_TIMEOUT_S = 5
+COMMIT_TIMEOUT_S = 2
+COMMIT_AGAIN_AFTER_S = 2
+# A session lives for 6 s, so no accident costs a member its id so often.
+FENCED_AFTER = 4
+FENCED_WITHIN_S = 10
+
+
+class Fenced(Exception):
+    """Another living process has the same INSTANCE_ID: the two take the partitions from each other for ever."""
 
 
 class Worker:
@@ -51,9 +59,13 @@ class Worker:
         self._done: dict[TopicPartition, int] = {}
         self._commit_due = 0.0
         self._wait: asyncio.Timeout | None = None
+        self._memberships: dict[str, float] = {}
 
     async def run(self) -> None:
-        """Work until the process is to stop: the record in hand is finished, its offset committed."""
+        """Work until the process is to stop: the record in hand is finished, its offset committed.
+
+        Raises Fenced, and KafkaError where this consumer is of no use any more.
+        """
         self._consumer.subscribe(
             sorted({each.topic for each in self._types.values()}), listener=_FinishBeforeRevocation(self)
         )
@@ -61,6 +73,8 @@ class Worker:
         self._patience.status.fine("worker")
         try:
             while not self._patience.stop.is_set():
+                if len(self._memberships) >= FENCED_AFTER:
+                    raise Fenced
                 if record := await self._next_record():
                     async with self._in_hand:
                         await self._work_on(record)
@@ -88,7 +102,10 @@ class Worker:
 
     async def _interrupt_wait_at_stop(self) -> None:
         await self._patience.stop.wait()
-        if self._wait is not None:
+        self._interrupt_wait()
+
+    def _interrupt_wait(self) -> None:
+        if self._wait is not None and not self._wait.expired():
             self._wait.reschedule(asyncio.get_running_loop().time())
 
     async def _work_on(self, record: ConsumerRecord[bytes, bytes]) -> None:
@@ -135,19 +152,36 @@ class Worker:
         async with self._in_hand:
             await self.commit()
 
+    def joined(self) -> None:
+        """Note the id by which the group knows this member; the broker gives a new one to whoever takes its place."""
+        now = asyncio.get_running_loop().time()
+        recent = {member: since for member, since in self._memberships.items() if now - since < FENCED_WITHIN_S}
+        # aiokafka has no public name for it.
+        member = self._consumer._coordinator.member_id  # type: ignore[union-attr]
+        self._memberships = {**recent, member: now}
+        if len(self._memberships) >= FENCED_AFTER:
+            self._interrupt_wait()
+
     async def commit(self) -> None:
-        """Commit the offsets of finished records. A failure is logged: the inbox knows what is repeated."""
-        self._commit_due = asyncio.get_running_loop().time() + COMMIT_EVERY_S
+        """Commit the offsets of finished records; what fails is tried again, unless the partitions are gone."""
+        now = asyncio.get_running_loop().time
+        self._commit_due = now() + COMMIT_EVERY_S
         assigned = self._consumer.assignment()
         offsets = {partition: offset for partition, offset in self._done.items() if partition in assigned}
         self._done = {}
-        if not offsets:
-            return
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT_S):
-                await self._consumer.commit(offsets)
+                if offsets:
+                    await self._consumer.commit(offsets)
+        except CommitFailedError:
+            log.warning("offsets not committed after a rebalance: the inbox knows what is repeated")
         except (KafkaError, TimeoutError) as error:
             log.warning("offsets not committed", extra={"error": type(error).__name__})
+            self._done = {**offsets, **self._done}
+            self._commit_due = now() + COMMIT_AGAIN_AFTER_S
+            self._patience.status.trouble("offsets", f"not committed: {type(error).__name__}")
+            return
+        self._patience.status.fine("offsets")
 
 
 class _FinishBeforeRevocation(ConsumerRebalanceListener):
@@ -162,4 +196,5 @@ class _FinishBeforeRevocation(ConsumerRebalanceListener):
             log.warning("partitions revoked with a record in hand", extra={"partitions": len(revoked)})
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self._worker.joined()
         log.info("partitions assigned", extra={"partitions": sorted(f"{p.topic}/{p.partition}" for p in assigned)})

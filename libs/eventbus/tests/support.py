@@ -1,0 +1,293 @@
+"""What the tests share: events on topics of their own, clients of the real broker, and the spans that came of it."""
+
+import asyncio
+import builtins
+import json
+import os
+import signal
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from time import monotonic
+from typing import Any, ClassVar
+
+import psutil
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from eventbus import Database, Event, Money, Outbox, Subscription, cloudevents, dead_letters, kafka
+from eventbus.cloudevents import Headers
+from eventbus.inbox import Inbox
+from eventbus.patience import Patience
+from eventbus.relay import Relay
+from eventbus.status import Status
+from eventbus.subscription import Bench
+from eventbus.worker import Worker
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from sqlalchemy import Column, Integer, MetaData, String, Table, func, select
+
+STOP_WITHIN_S = 10
+
+
+class OrderPlaced(Event):
+    """An order, as the tests send it; `on` puts it on a topic of the test's own."""
+
+    topic: ClassVar[str] = "orders"
+    type: ClassVar[str] = "order.placed.v1"
+    key_field: ClassVar[str] = "order_id"
+
+    order_id: str
+    total: Money = Decimal("19.90")
+
+    @classmethod
+    def on(cls, topic: str) -> "builtins.type[OrderPlaced]":
+        """Return the same event on another topic."""
+
+        class Elsewhere(OrderPlaced):
+            topic: ClassVar[str] = ""
+
+        Elsewhere.topic = topic
+        return Elsewhere
+
+
+def unique(prefix: str) -> str:
+    """Return a name that nobody else uses."""
+    return f"{prefix}-{uuid.uuid4().hex[:12]}"
+
+
+async def eventually(what: str, condition: Callable[[], object], seconds: float = 15) -> float:
+    """Wait until the condition holds, and return how long it took; fail with its description."""
+    began = monotonic()
+    while not condition():
+        assert monotonic() < began + seconds, f"after {seconds} s still not true: {what}"
+        await asyncio.sleep(0.01)
+    return monotonic() - began
+
+
+# The effects of handlers: one row for each time that a handler ran to its end.
+metadata = MetaData()
+effects = Table(
+    "effects",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("order_id", String, nullable=False),
+    Column("handled_by", String),
+)
+
+
+def effects_of(database: Database) -> list[str]:
+    """Return the orders that had an effect, in the order of the effects."""
+    with database.read() as connection:
+        return list(connection.scalars(select(effects.c.order_id).order_by(effects.c.id)))
+
+
+def count(database: Database, table: Table) -> int:
+    """Return how many rows a table has."""
+    with database.read() as connection:
+        return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def make_patience(folder: Path, *parts: str) -> Patience:
+    """Return a patience with a status file of its own."""
+    return Patience(Status(folder / f"{unique('status')}.json", *parts), asyncio.Event())
+
+
+def status_of(patience: Patience) -> dict[str, Any]:
+    """Return what the status file says."""
+    status: dict[str, Any] = json.loads(patience.status._file.read_text())
+    return status
+
+
+@dataclass
+class Recorded:
+    """The finished spans."""
+
+    exporter: InMemorySpanExporter = field(default_factory=InMemorySpanExporter)
+
+    def __post_init__(self) -> None:
+        self.provider = TracerProvider()
+        self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.tracer = self.provider.get_tracer("test")
+
+    def spans(self, start_of_name: str = "") -> list[ReadableSpan]:
+        """Return the finished spans in the order of their starts."""
+        chosen = [span for span in self.exporter.get_finished_spans() if span.name.startswith(start_of_name)]
+        return sorted(chosen, key=lambda span: span.start_time or 0)
+
+
+def traceparent(span: ReadableSpan) -> str:
+    """Return the header that says: this span is the parent."""
+    context = span.context
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def header(record: ConsumerRecord[bytes, bytes], name: str) -> str | None:
+    """Return the text of the only header of that name."""
+    values = [value for key, value in record.headers if key == name]
+    assert len(values) <= 1, f"{name} is there {len(values)} times"
+    return values[0].decode() if values and values[0] is not None else None
+
+
+@dataclass
+class Kafka:
+    """The broker, with topics of one's own."""
+
+    broker: str
+    patience: Patience
+
+    async def topic(self, prefix: str = "orders", **settings: str) -> str:
+        """Create a topic that nobody else uses, as a service would."""
+        name = unique(prefix)
+        await self.create(name, **settings)
+        return name
+
+    async def create(self, name: str, **settings: str) -> None:
+        """Create a topic."""
+        topic_settings = {key.replace("_", "."): value for key, value in settings.items()}
+        await kafka.create_topics(self.broker, {name: topic_settings}, self.patience)
+
+    @asynccontextmanager
+    async def producer(self, **settings: Any) -> AsyncIterator[AIOKafkaProducer]:
+        """Run a plain producer."""
+        async with AIOKafkaProducer(bootstrap_servers=self.broker, **settings) as producer:
+            yield producer
+
+    async def put(self, topic: str, *records: tuple[bytes | None, bytes | None, Headers], partition: int = 0) -> None:
+        """Write records (key, value, headers) as a producer without instrumentation does."""
+        with suppress_instrumentation():
+            async with self.producer(max_batch_size=2 * 1024 * 1024, max_request_size=2 * 1024 * 1024) as producer:
+                for key, value, headers in records:
+                    await producer.send(topic, value, key=key, headers=headers, partition=partition)
+                await producer.flush()
+
+    async def records(self, topic: str) -> list[ConsumerRecord[bytes, bytes]]:
+        """Return all records of a topic, partition by partition."""
+        with suppress_instrumentation():
+            async with AIOKafkaConsumer(bootstrap_servers=self.broker, enable_auto_commit=False) as consumer:
+                partitions = [TopicPartition(topic, number) for number in range(kafka.PARTITIONS)]
+                consumer.assign(partitions)
+                ends = await consumer.end_offsets(partitions)
+                await consumer.seek_to_beginning()
+                found: list[ConsumerRecord[bytes, bytes]] = []
+                async with asyncio.timeout(20):
+                    while len(found) < sum(ends.values()):
+                        for batch in (await consumer.getmany(timeout_ms=500)).values():
+                            found += batch
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Let the broker keep its connections and answer nothing, as a machine does that hangs."""
+        port = int(self.broker.rpartition(":")[2])
+        (pid,) = {
+            connection.pid
+            for connection in psutil.net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid
+        }
+        topic = await self.topic()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+            # For a moment it still refuses work: its controller had given it up.
+            await self.put(topic, (b"k", b"v", []))
+
+    async def committed(self, group: str, topic: str) -> dict[int, int]:
+        """Return the offsets that a group has committed, by partition."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.broker)
+        await admin.start()
+        try:
+            offsets = await admin.list_consumer_group_offsets(group)
+        finally:
+            await admin.close()
+        return {at.partition: offset.offset for at, offset in offsets.items() if at.topic == topic}
+
+
+def encoded(event: Event, *, event_id: str | None = None, **changes: bytes | None) -> tuple[bytes, bytes, Headers]:
+    """Return an event as key, value and headers; *changes* (with _ for -) replace headers, None removes one."""
+    headers = dict(cloudevents.headers_of(event, event_id=event_id or str(uuid.uuid4()), source="test"))
+    for name, value in changes.items():
+        headers.pop(name, None)
+        if value is not None:
+            headers[name] = value
+    return event.key.encode(), event.model_dump_json().encode(), list(headers.items())
+
+
+@dataclass
+class Running:
+    """A part that runs in a task of its own."""
+
+    patience: Patience
+    task: "asyncio.Task[None]"
+    worker: Worker | None = None
+
+    async def stop(self) -> float:
+        """Ask it to stop and wait until it has; return how long that took."""
+        began = monotonic()
+        self.patience.stop.set()
+        async with asyncio.timeout(STOP_WITHIN_S):
+            await self.task
+        return monotonic() - began
+
+
+@asynccontextmanager
+async def running(patience: Patience, part: Coroutine[Any, Any, None]) -> AsyncIterator[Running]:
+    """Run *part*; at the end stop it, unless it has ended."""
+    handle = Running(patience, asyncio.create_task(part))
+    try:
+        yield handle
+    except BaseException:
+        handle.task.cancel()
+        await asyncio.wait({handle.task})
+        raise
+    await handle.stop()
+
+
+@dataclass
+class Service:
+    """The worker loop of one consumer group on the real broker, put together as `eventbus.run` does."""
+
+    broker: str
+    database: Database
+    folder: Path
+    group: str = field(default_factory=lambda: unique("group"))
+
+    @property
+    def letters(self) -> str:
+        """The topic of its dead letters."""
+        return dead_letters.topic_of(self.group)
+
+    @asynccontextmanager
+    async def working(self, *subscriptions: Subscription, instance_id: str | None = None) -> AsyncIterator[Running]:
+        """Run one member of the group."""
+        patience = make_patience(self.folder)
+        async with running(patience, self._work(patience, subscriptions, instance_id or unique("member"))) as handle:
+            yield handle
+
+    async def _work(self, patience: Patience, subscriptions: tuple[Subscription, ...], instance_id: str) -> None:
+        consumer = kafka.consumer(self.broker, group=self.group, instance_id=instance_id)
+        letters = kafka.producer(self.broker, f"{instance_id}-letters", max_bytes=dead_letters.MAX_BYTES)
+        async with kafka.running(letters, patience), kafka.running(consumer, patience):
+            await Worker(
+                consumer,
+                subscriptions,
+                bench=Bench(self.database, Inbox(self.group), Outbox(self.group)),
+                dead_letters=dead_letters.DeadLetters(letters, group=self.group, patience=patience),
+                patience=patience,
+                after_commit=lambda: None,
+            ).run()
+
+
+@asynccontextmanager
+async def relaying(database: Database, broker: str, folder: Path) -> AsyncIterator[tuple[Relay, Running]]:
+    """Run a relay."""
+    patience = make_patience(folder, "relay")
+    relay = Relay(database, bootstrap_servers=broker, client_id=unique("relay"), patience=patience)
+    async with running(patience, relay.run()) as handle:
+        yield relay, handle

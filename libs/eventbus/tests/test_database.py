@@ -1,0 +1,181 @@
+import multiprocessing
+import os
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from eventbus import Database
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from .support import effects, effects_of, metadata
+
+
+def test_threads_that_write_wait_for_each_other_and_lose_nothing(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(insert(effects).values(order_id="0"))
+    inside = 0
+    seen_together = set()
+
+    def add_one(_: int) -> None:
+        nonlocal inside
+        with database.write() as connection:
+            inside += 1
+            seen_together.add(inside)
+            last = int(connection.execute(select(effects.c.order_id)).scalar_one())
+            connection.execute(update(effects).values(order_id=str(last + 1)))
+            inside -= 1
+
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(add_one, range(320)))
+
+    assert effects_of(database) == ["320"]
+    assert seen_together == {1}
+
+
+def test_a_writer_delays_no_reader(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(insert(effects).values(order_id="o-1"))
+        # In a thread, so that a reader that waited would be seen by this test as one that does not come back.
+        with ThreadPoolExecutor(1) as reader:
+            seen = reader.submit(effects_of, database).result(timeout=5)
+
+    assert seen == []
+    assert effects_of(database) == ["o-1"]
+
+
+def test_a_reader_sees_one_snapshot(database: Database) -> None:
+    with database.read() as reading:
+        before = reading.execute(select(effects)).all()
+        with database.write() as writing:
+            writing.execute(insert(effects).values(order_id="o-1"))
+        after = reading.execute(select(effects)).all()
+
+    assert before == after == []
+
+
+def test_an_exception_undoes_the_transaction(database: Database) -> None:
+    with pytest.raises(LookupError), database.write() as connection:
+        connection.execute(insert(effects).values(order_id="o-1"))
+        raise LookupError
+
+    assert effects_of(database) == []
+
+
+def test_a_transaction_that_could_not_begin_does_not_block_the_next(database: Database) -> None:
+    with sqlite3.connect(database.path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OperationalError, match="locked"), database._writer.connect() as connection:
+            connection.connection.driver_connection.execute("PRAGMA busy_timeout=1")  # type: ignore[union-attr]
+            connection.begin()
+        other.execute("ROLLBACK")
+    other.close()
+    with database.write() as connection:
+        connection.execute(insert(effects).values(order_id="o-1"))
+
+    assert effects_of(database) == ["o-1"]
+
+
+def test_what_is_committed_is_synced_to_disk(database: Database) -> None:
+    for side in (database.write, database.read):
+        with side() as connection:
+            journal = connection.execute(text("PRAGMA journal_mode")).scalar_one()
+            synchronous = connection.execute(text("PRAGMA synchronous")).scalar_one()
+            foreign_keys = connection.execute(text("PRAGMA foreign_keys")).scalar_one()
+
+        assert (journal, synchronous, foreign_keys) == ("wal", 2, 1)
+
+
+def test_no_connection_is_opened_before_the_first_use(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/new.db")
+    files = list(tmp_path.iterdir())
+    database.create()
+    database.close()
+
+    assert files == []
+    assert (tmp_path / "new.db").exists()
+
+
+def _start_service(path: str, start_together: "threading.Barrier", number: int) -> None:
+    start_together.wait()
+    database = Database(f"sqlite:///{path}")
+    database.create(metadata)
+    with database.write() as connection:
+        connection.execute(insert(effects).values(order_id=str(number)))
+    database.close()
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # nothing of this process is used there
+def test_processes_that_start_together_on_a_new_database_all_get_it(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    forking = multiprocessing.get_context("fork")
+    start_together = forking.Barrier(6)
+    processes = [
+        forking.Process(target=_start_service, args=(str(path), start_together, number)) for number in range(6)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=30)
+    database = Database(f"sqlite:///{path}")
+
+    assert [process.exitcode for process in processes] == [0] * 6
+    assert sorted(effects_of(database)) == ["0", "1", "2", "3", "4", "5"]
+    database.close()
+
+
+def test_creating_the_tables_again_keeps_what_is_in_them(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(insert(effects).values(order_id="o-1"))
+    database.create(metadata)
+
+    assert effects_of(database) == ["o-1"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "shop.db",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite+aiosqlite:///shop.db",
+        "sqlite+nothing:///shop.db",
+        "postgresql://ada:secret@host/db",
+        "sqlite:/shop.db",
+    ],
+)
+def test_a_url_that_is_no_sqlite_file_is_refused_with_what_belongs_there(url: str) -> None:
+    with pytest.raises(ValueError, match=r"sqlite:///path/to/file\.db") as caught:
+        Database(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_error_does_not_show_what_was_to_be_stored(database: Database) -> None:
+    with pytest.raises(IntegrityError) as caught, database.write() as connection:
+        connection.execute(insert(effects).values(id=1, order_id="ada@example.com"))
+        connection.execute(insert(effects).values(id=1, order_id="ada@example.com"))
+
+    assert "UNIQUE constraint failed" in str(caught.value)
+    assert "ada" not in str(caught.value)
+
+
+def test_a_connection_that_polls_sees_each_commit_and_holds_no_snapshot(database: Database) -> None:
+    raw = database.raw_reader()
+    seen = []
+    for number in range(3):
+        with database.write() as connection:
+            connection.execute(insert(effects).values(order_id=str(number)))
+        seen.append(raw.cursor().execute("SELECT count(*) FROM effects").fetchone()[0])
+    # A checkpoint that may truncate the log proves that no reader holds it.
+    with sqlite3.connect(database.path) as other:
+        busy, _, _ = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    other.close()
+    raw.close()
+
+    assert seen == [1, 2, 3]
+    assert busy == 0
+    assert os.path.getsize(f"{database.path}-wal") == 0

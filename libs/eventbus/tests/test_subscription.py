@@ -1,0 +1,135 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from eventbus import Database, Event, Outbox, Subscription, outside_transaction, within_transaction
+from eventbus.cloudevents import Message
+from eventbus.inbox import Inbox
+from eventbus.subscription import Bench, Outcome
+from eventbus.tables import inbox, outbox
+from sqlalchemy import Connection, insert
+
+from .support import OrderPlaced, count, effects, effects_of
+
+MESSAGE = Message("e-1", OrderPlaced(order_id="o-1"))
+
+
+class Shelf:
+    """A dependency that stores in the transaction which it is given."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def put(self, order_id: str) -> None:
+        self.connection.execute(insert(effects).values(order_id=order_id))
+
+
+def store(order: OrderPlaced, shelf: Shelf) -> Event | None:
+    shelf.put(order.order_id)
+    return OrderPlaced.on("invoices")(order_id=order.order_id)
+
+
+def store_silently(order: OrderPlaced, shelf: Shelf) -> Event | None:
+    shelf.put(order.order_id)
+    return None
+
+
+def fail(order: OrderPlaced, shelf: Shelf) -> Event | None:
+    shelf.put(order.order_id)
+    raise LookupError
+
+
+def bench(database: Database) -> Bench:
+    return Bench(database, Inbox("billing"), Outbox("billing"))
+
+
+def apply(subscription: Subscription, database: Database) -> Outcome:
+    return subscription.apply(bench(database), MESSAGE)
+
+
+def test_within_a_transaction_a_message_has_one_effect_however_often_it_comes(database: Database) -> None:
+    outcomes = [apply(within_transaction(OrderPlaced, store, Shelf), database) for _ in range(3)]
+
+    assert outcomes == [Outcome.HANDLED, Outcome.DUPLICATE, Outcome.DUPLICATE]
+    assert effects_of(database) == ["o-1"]
+    assert count(database, outbox) == 1
+
+
+def test_within_a_transaction_a_message_that_comes_to_many_at_once_has_one_effect(database: Database) -> None:
+    subscription = within_transaction(OrderPlaced, store, Shelf)
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = list(threads.map(lambda _: apply(subscription, database), range(24)))
+
+    assert outcomes.count(Outcome.HANDLED) == 1
+    assert effects_of(database) == ["o-1"]
+    assert count(database, outbox) == 1
+
+
+def test_what_a_handler_returns_is_published_and_none_is_nothing(database: Database) -> None:
+    apply(within_transaction(OrderPlaced, store_silently, Shelf), database)
+
+    assert effects_of(database) == ["o-1"]
+    assert count(database, outbox) == 0
+
+
+def test_a_handler_that_fails_leaves_nothing_and_its_message_can_come_again(database: Database) -> None:
+    with pytest.raises(LookupError):
+        apply(within_transaction(OrderPlaced, fail, Shelf), database)
+    left = effects_of(database), count(database, outbox), count(database, inbox)
+    outcome = apply(within_transaction(OrderPlaced, store, Shelf), database)
+
+    assert left == ([], 0, 0)
+    assert outcome is Outcome.HANDLED
+
+
+class Post:
+    """A dependency outside of the database; writes to it while it works, as another process may."""
+
+    def __init__(self, database: Database, *, fails: bool = False) -> None:
+        self.sent: list[str] = []
+        self._database = database
+        self._fails = fails
+
+    def send(self, order_id: str) -> str:
+        if self._fails:
+            raise ConnectionError
+        with ThreadPoolExecutor(1) as another:
+            another.submit(self._write).result(timeout=5)
+        self.sent.append(order_id)
+        return f"mail of {order_id}"
+
+    def _write(self) -> None:
+        with self._database.write() as connection:
+            connection.execute(insert(effects).values(order_id="somebody else's"))
+
+
+def mail(order: OrderPlaced, post: Post) -> str:
+    return post.send(order.order_id)
+
+
+def note(connection: Connection, sent: str) -> None:
+    connection.execute(insert(effects).values(order_id=sent))
+
+
+def test_outside_of_a_transaction_nothing_is_locked_while_the_handler_works(database: Database) -> None:
+    post = Post(database)
+    apply(outside_transaction(OrderPlaced, mail, post, record=note), database)
+
+    assert effects_of(database) == ["somebody else's", "mail of o-1"]
+
+
+def test_outside_of_a_transaction_a_repeated_message_does_not_reach_the_handler(database: Database) -> None:
+    post = Post(database)
+    outcomes = [apply(outside_transaction(OrderPlaced, mail, post, record=note), database) for _ in range(2)]
+
+    assert outcomes == [Outcome.HANDLED, Outcome.DUPLICATE]
+    assert post.sent == ["o-1"]
+
+
+def test_outside_of_a_transaction_a_failure_is_not_remembered_as_done(database: Database) -> None:
+    with pytest.raises(ConnectionError):
+        apply(outside_transaction(OrderPlaced, mail, Post(database, fails=True), record=note), database)
+    left = count(database, inbox)
+    outcome = apply(outside_transaction(OrderPlaced, mail, Post(database), record=note), database)
+
+    assert left == 0
+    assert outcome is Outcome.HANDLED
