@@ -74,6 +74,15 @@ def test_where_nobody_measured_the_wait_it_is_about_the_gap_between_the_spans() 
     assert f"waited about {(processed.start - sent.end) / 1000:.1f} ms in topic orders" in draw(Trace(ORDER.id, spans))
 
 
+def test_a_wait_longer_than_the_trace_is_drawn_within_the_width() -> None:
+    patient = replace(ORDER.spans[2], tags={"journey.queue.wait_ms": "3600000"})
+
+    drawn = draw(Trace(ORDER.id, (*ORDER.spans[:2], patient)))
+
+    assert "waited 60 min 0 s in topic orders" in drawn
+    assert max(map(len, drawn.splitlines())) <= 100
+
+
 def test_clocks_that_differ_are_said_so() -> None:
     early = replace(ORDER.spans[2], tags={}, start=(ORDER.spans[1].start or 0) - 3000)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,7 +25,7 @@ def recorded(name: str) -> Any:
 
 
 class Zipkin(ThreadingHTTPServer):
-    """What of API v2 is asked here. `looks` counts requests; `until` maps a number of looks to what is there then."""
+    """What of API v2 is asked here: first the answers in `before`, one each, then from what is there."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answer)
@@ -33,6 +33,7 @@ class Zipkin(ThreadingHTTPServer):
         self.links: list[Any] = []
         self.before: list[Callable[[], tuple[int, Any]]] = []
         self.looks: list[str] = []
+        self.callers: list[str | None] = []
 
     @property
     def url(self) -> str:
@@ -62,6 +63,7 @@ class Zipkin(ThreadingHTTPServer):
 class Answer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         assert isinstance(self.server, Zipkin)
+        self.server.callers.append(self.headers["X-Caller"])
         status, content = self.server.answer(self.path)
         body = json.dumps(content).encode()
         self.send_response(status)
@@ -107,10 +109,16 @@ def test_a_trace_that_zipkin_does_not_have_is_none(zipkin: Zipkin) -> None:
     assert fetch(zipkin.url, ORDER) is None
 
 
-def test_one_session_serves_many_fetches(zipkin: Zipkin) -> None:
+def test_a_session_that_is_given_is_used(zipkin: Zipkin) -> None:
     zipkin.traces[ORDER] = recorded("order")
+    zipkin.links = recorded("dependencies")
     with requests.Session() as session:
-        assert fetch(zipkin.url, ORDER, session) == fetch(zipkin.url, ORDER, session)
+        session.headers["X-Caller"] = "this test"
+        fetch(zipkin.url, ORDER, session)
+        fetch_many(zipkin.url, [ORDER, "1" * 32], session)
+        dependencies(zipkin.url, session)
+
+    assert zipkin.callers == ["this test"] * 3
 
 
 @pytest.mark.parametrize("status", [400, 500, 503])
@@ -130,11 +138,14 @@ def test_no_zipkin_is_an_error(nobody: str) -> None:
         fetch(nobody, ORDER)
 
 
-def test_a_silent_zipkin_does_not_hold_the_caller(zipkin: Zipkin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_zipkin_does_not_hold_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("journey.zipkin.TIMEOUT", (0.2, 0.2))
     with socket.create_server(("127.0.0.1", 0)) as silent:
+        hung_up = Timer(10, silent.close)  # ends the request that nothing else ends
+        hung_up.start()
         with pytest.raises(requests.Timeout):
             fetch(f"http://127.0.0.1:{silent.getsockname()[1]}", ORDER)
+        hung_up.cancel()
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 100, 101, 250, 1000])
