@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from opentelemetry import propagate
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.sdk.trace import Span, SpanProcessor
 
 from .support import SPAN_ID, TRACEPARENT, Kafka, Recorded, parent_id
 
@@ -108,3 +109,24 @@ async def test_a_propagator_that_raises_does_not_cost_the_record(kafka: Kafka, r
 
     assert record.value == b"1"
     assert recorded.span("process").parent is None
+
+
+class RaisingProcessor(SpanProcessor):
+    """A span processor that cannot cope either."""
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        raise RuntimeError("no span today")
+
+
+@pytest.mark.parametrize("poll", [by_getone, by_getmany])
+async def test_a_tracer_that_raises_does_not_cost_the_record(
+    poll: Callable[[AIOKafkaConsumer], Any], kafka: Kafka, recorded: Recorded, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = await kafka.topic()
+    await kafka.put(topic, b"1", b"2")
+    recorded.tracer_provider.add_span_processor(RaisingProcessor())
+    async with kafka.consumer(topic) as consumer:
+        records = await all_from(consumer, poll, 2)
+
+    assert [record.value for record in records] == [b"1", b"2"]
+    assert "no span today" in caplog.text

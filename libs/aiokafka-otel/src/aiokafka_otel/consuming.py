@@ -4,6 +4,7 @@ The wrappers are plain functions that finish the previous record before they ret
 `asyncio.wait_for` on Python 3.11 the coroutine runs in another task, where the caller's context is out of reach.
 """
 
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -16,7 +17,7 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.semconv._incubating.attributes import messaging_attributes as messaging
 from opentelemetry.trace import Link, SpanContext, SpanKind
 
-from aiokafka_otel.attributes import PROCESS, RECEIVE
+from aiokafka_otel.attributes import PROCESS, RECEIVE, Client
 from aiokafka_otel.hands import hands
 from aiokafka_otel.processing import Processing, leave_finished
 from aiokafka_otel.propagation import context_of
@@ -26,6 +27,8 @@ Wrapped = Callable[..., Awaitable[Any]]
 
 # The SDK keeps no more on a span by default; reading the headers of 5,000 records would hold the event loop.
 _LINKS: Final = 128
+
+_log = logging.getLogger(__name__)
 
 
 def getone(wrapped: Wrapped, consumer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Awaitable[Any]:
@@ -81,35 +84,47 @@ def _let_go(telemetry: Telemetry, consumer: Any | None = None) -> None:
 
 async def _hand_over(telemetry: Telemetry, consumer: Any, poll: Wrapped) -> Any:
     record = await poll()
-    client = telemetry.clients.of_consumer(consumer)
-    processing = Processing(telemetry, client, record)
-    hands.take(processing)
-    processing.enter()
-    telemetry.metrics.consumed.add(1, client.operation(PROCESS, record.topic, record.partition).metric)
+    try:
+        client = telemetry.clients.of_consumer(consumer)
+        processing = Processing(telemetry, client, record)
+        hands.take(processing)
+        processing.enter()
+        partition = client.operation(PROCESS, record.topic, record.partition)
+        telemetry.metrics.consumed.add(1, partition.metric, processing.context)
+    except Exception:  # the consumer's position has moved: raising would lose the record
+        _log.exception("A record is handed over without its span")
     return record
 
 
 async def _receive(telemetry: Telemetry, consumer: Any, poll: Wrapped) -> Any:
     began, started = time_ns(), perf_counter()
     batches = await poll()
-    count = sum(map(len, batches.values()))
-    if count == 0:
-        return batches
-    client = telemetry.clients.of_consumer(consumer)
+    try:
+        if any(batches.values()):
+            _record(telemetry, telemetry.clients.of_consumer(consumer), batches, began, perf_counter() - started)
+    except Exception:  # as above
+        _log.exception("A batch is handed over without its span")
+    return batches
+
+
+def _record(telemetry: Telemetry, client: Client, batches: Mapping[Any, list[Any]], began: int, elapsed: float) -> None:
     topics = {partition.topic for partition in batches}
     operation = client.operation(RECEIVE, topics.pop() if len(topics) == 1 else None)
-    telemetry.tracer.start_span(
+    span = telemetry.tracer.start_span(
         operation.span_name,
         kind=SpanKind.CLIENT,
-        attributes={**operation.span, messaging.MESSAGING_BATCH_MESSAGE_COUNT: count},
+        attributes={
+            **operation.span,
+            messaging.MESSAGING_BATCH_MESSAGE_COUNT: sum(map(len, batches.values())),
+        },
         links=_links(batches),
         start_time=began,
-    ).end()
-    telemetry.metrics.operation_duration.record(perf_counter() - started, operation.metric)
+    )
+    span.end()
+    telemetry.metrics.operation_duration.record(elapsed, operation.metric, trace.set_span_in_context(span))
     for partition, records in batches.items():
         each = client.operation(RECEIVE, partition.topic, partition.partition)
         telemetry.metrics.consumed.add(len(records), each.metric)
-    return batches
 
 
 def _links(batches: Mapping[Any, list[Any]]) -> list[Link]:

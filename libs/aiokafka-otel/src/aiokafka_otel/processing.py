@@ -25,6 +25,7 @@ _KEY: Final = otel.create_key("aiokafka-otel-processing")
 class Processing:
     """One record in the hands of the application: its span is open and current until `finish`.
 
+    `context` is the one to work in: that of the record, and after `finish` the one before it.
     There are no context tokens, because a record may be finished by another task than the one that took it. The
     context names its Processing instead: whoever finds himself in the context of a finished one leaves it.
     """
@@ -80,8 +81,8 @@ class Processing:
         self._telemetry.metrics.process_duration.record(elapsed, metric, self.context)
         if self.span.is_recording():
             self.span.end()
-        # Where each handler starts the task that polls next, contexts would hold each other in an endless chain.
-        self._before = outside_finished(self._before)
+        # What is over holds nothing: not the next context in a chain of tasks that start each other, not itself.
+        self.context = self._before = outside_finished(self._before)
         self._outer = None
 
 
@@ -105,7 +106,7 @@ def leave_finished() -> None:
 def outside_finished(context: Context) -> Context:
     """Return the context as it was before the finished records in whose contexts it was made."""
     while processing := finished_in(context):
-        context = processing._before
+        context = processing.context
     return context
 
 

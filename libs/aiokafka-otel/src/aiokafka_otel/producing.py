@@ -90,9 +90,12 @@ class _Sending:
         metric = self._operation.metric
         if error is None and (metadata := future.result()) is not None:  # None: the producer asked for no answer
             metric = self._client.operation(SEND, self._topic, metadata.partition).metric
-            self.span.set_attribute(messaging.MESSAGING_DESTINATION_PARTITION_ID, str(metadata.partition))
-            if metadata.offset >= 0:
-                self.span.set_attribute(messaging.MESSAGING_KAFKA_OFFSET, metadata.offset)
+            place: dict[str, AttributeValue] = {
+                messaging.MESSAGING_DESTINATION_PARTITION_ID: str(metadata.partition)
+            }
+            if metadata.offset >= 0:  # a retried message that the broker already had may come back without
+                place[messaging.MESSAGING_KAFKA_OFFSET] = metadata.offset
+            self.span.set_attributes(place)
         self._telemetry.metrics.sent.add(
             1, metric if error is None else {**metric, ERROR_TYPE: error_type(error)}, self.context
         )

@@ -1,7 +1,7 @@
 """Trace context in Kafka headers: replaced where a record is sent, read without ever failing where it arrives."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from opentelemetry import propagate
@@ -14,20 +14,17 @@ _W3C: Final = frozenset({"traceparent", "tracestate", "baggage"})
 _log = logging.getLogger(__name__)
 
 
-class _HeaderGetter(Getter[Headers]):
-    """Read the last header of a name, as Kafka's `lastHeader` does; one that is not UTF-8 does not exist."""
+class _HeaderGetter(Getter[Mapping[str, bytes]]):
+    """Read headers by name; one that is not UTF-8 does not exist."""
 
-    def get(self, carrier: Headers, key: str) -> list[str] | None:
-        for name, value in reversed(carrier):
-            if name == key:
-                try:
-                    return [value.decode()]
-                except (AttributeError, UnicodeDecodeError):
-                    return None
-        return None
+    def get(self, carrier: Mapping[str, bytes], key: str) -> list[str] | None:
+        try:
+            return [carrier[key].decode()]
+        except (KeyError, AttributeError, UnicodeDecodeError):
+            return None
 
-    def keys(self, carrier: Headers) -> list[str]:
-        return [name for name, _ in carrier]
+    def keys(self, carrier: Mapping[str, bytes]) -> list[str]:
+        return list(carrier)
 
 
 class _HeaderSetter(Setter[list[tuple[str, bytes]]]):
@@ -58,7 +55,8 @@ def context_of(headers: Headers | None) -> Context:
     current. Whatever the headers hold, this returns: a record is worth more than its trace.
     """
     try:
-        return propagate.extract(headers or (), Context(), _getter)
+        # Of several headers with one name the last one counts, as for Kafka's `lastHeader`.
+        return propagate.extract(dict(headers or ()), Context(), _getter)
     except Exception:  # a propagator may be anyone's
         _log.debug("No context can be read from the headers of a record", exc_info=True)
         return Context()

@@ -1,0 +1,127 @@
+"""What tracing costs: microseconds of CPU per sent and per handled record, beside plain aiokafka and the stock one.
+
+    make up
+    UV_PROJECT_ENVIRONMENT=.stack/venv-stock uv sync --frozen --all-packages --group stock
+    uv run --frozen python libs/aiokafka-otel/benchmarks/overhead.py --broker 127.0.0.1:9092
+
+Each variant is a process of its own with clients of its own on the same broker. They take turns, round by round, so
+that what else the machine does hits all of them; the table shows medians. Spans are made by the SDK and dropped at
+their end: exporters are not the subject. CPU time and not elapsed time, which is the broker's.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+STOCK_PYTHON = Path(".stack/venv-stock/bin/python")
+HEADERS = [(f"ce_{name}", b"a value of usual length") for name in ("id", "source", "type", "time", "specversion")]
+
+
+def instrument(variant: str) -> None:
+    """Switch one instrumentation on."""
+    if variant == "plain":
+        return
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+
+    provider = TracerProvider()
+    provider.add_span_processor(SpanProcessor())
+    trace.set_tracer_provider(provider)
+    if variant == "stock":
+        from opentelemetry.instrumentation.aiokafka import AIOKafkaInstrumentor as Stock
+
+        Stock().instrument()
+    else:
+        from aiokafka_otel import AIOKafkaInstrumentor
+
+        AIOKafkaInstrumentor().instrument()
+
+
+async def work(broker: str, records: int) -> None:
+    """Do one round for each line of standard input; print what it took."""
+    topic = f"overhead-{uuid.uuid4().hex[:8]}"
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 1, 1)])
+    await admin.close()
+    producer = AIOKafkaProducer(bootstrap_servers=broker, linger_ms=5)
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=broker, auto_offset_reset="earliest")
+    async with producer, consumer:
+        while await asyncio.to_thread(sys.stdin.readline):
+            began = process_time()
+            answers = [await producer.send(topic, b"x" * 300, b"key", headers=list(HEADERS)) for _ in range(records)]
+            await asyncio.gather(*answers)
+            sent = process_time()
+            for _ in range(records):
+                await consumer.getone()
+            print(json.dumps([(sent - began) / records * 1e6, (process_time() - sent) / records * 1e6]), flush=True)
+
+
+def start(variant: str, options: argparse.Namespace) -> "subprocess.Popen[str]":
+    """Start the process of one variant."""
+    python = STOCK_PYTHON if variant == "stock" else sys.executable
+    arguments = ["--variant", variant, "--broker", options.broker, "--records", str(options.records)]
+    return subprocess.Popen(
+        [python, __file__, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+
+
+def measure(options: argparse.Namespace) -> dict[str, list[list[float]]]:
+    """Let the variants take turns; the first round of each warms up and does not count."""
+    variants = ["plain", "aiokafka-otel"] + (["stock"] if STOCK_PYTHON.exists() else [])
+    workers = {variant: start(variant, options) for variant in variants}
+    results: dict[str, list[list[float]]] = {variant: [] for variant in variants}
+    for number in range(options.rounds + 1):
+        for variant, worker in workers.items():
+            assert worker.stdin is not None and worker.stdout is not None
+            worker.stdin.write("\n")
+            took = json.loads(worker.stdout.readline())
+            if number:
+                results[variant].append(took)
+    for worker in workers.values():
+        worker.communicate()
+    return results
+
+
+def show(results: dict[str, list[list[float]]]) -> None:
+    """Print the table."""
+    medians: dict[str, list[Any]] = {
+        variant: [statistics.median(values) for values in zip(*rounds, strict=True)]
+        for variant, rounds in results.items()
+    }
+    print(f"{'CPU time, median':<18} {'send µs':>9} {'ratio':>6} {'process µs':>11} {'ratio':>6}")
+    for variant, (send, process) in medians.items():
+        plain_send, plain_process = medians["plain"]
+        ratios = send / plain_send, process / plain_process
+        print(f"{variant:<18} {send:>9.1f} {ratios[0]:>6.2f} {process:>11.1f} {ratios[1]:>6.2f}")
+    if "stock" not in medians:
+        print(f"stock: not measured, there is no {STOCK_PYTHON}; see the top of this file")
+
+
+def main() -> None:
+    """Run all variants, or, as one of the started processes, a single one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--broker", default="127.0.0.1:9092")
+    parser.add_argument("--records", type=int, default=2000, help="in one round")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--variant", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.variant is None:
+        show(measure(options))
+    else:
+        instrument(options.variant)
+        asyncio.run(work(options.broker, options.records))
+
+
+if __name__ == "__main__":
+    main()
