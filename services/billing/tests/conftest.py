@@ -1,6 +1,7 @@
 """A ledger in a database file of its own."""
 
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,10 @@ def an_order() -> PlaceOrder:
     """Make an order of lines ``(quantity, unit price)``."""
 
     def make(*lines: tuple[int, str], order_id: str = "order-1") -> OrderPlaced:
-        items = [Item(sku="BOOK-1", quantity=quantity, unit_price=price) for quantity, price in lines or [(2, "19.90")]]
+        items = [
+            Item(sku="BOOK-1", quantity=quantity, unit_price=Decimal(price))
+            for quantity, price in lines or [(2, "19.90")]
+        ]
         return OrderPlaced(
             order_id=order_id, customer=Customer(email="ada@example.com"), currency="EUR", items=tuple(items)
         )

@@ -170,7 +170,7 @@ def test_the_same_order_in_another_spelling_is_the_same_order(
 ) -> None:
     key = {"Idempotency-Key": "cart-17"}
     first = client.post("/orders", json=order, headers=key)
-    respelled = {
+    respelled: dict[str, Any] = {
         "items": [dict(reversed(item.items())) for item in order["items"]],
         "currency": "EUR",
         "customer": {"email": "ada@EXAMPLE.com"},

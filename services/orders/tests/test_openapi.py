@@ -1,6 +1,7 @@
 """The description of the HTTP interface, and the interface held against it."""
 
 import re
+from typing import Any
 
 import pytest
 import schemathesis
@@ -54,7 +55,7 @@ def test_the_interface_does_what_its_description_says(
 
     @settings(deadline=None, max_examples=40)
     @given(case=operation.as_strategy(generation_mode=mode))
-    def holds(case: schemathesis.Case) -> None:
+    def holds(case: schemathesis.Case[Any]) -> None:
         answer = case.call_and_validate(excluded_checks=[positive_data_acceptance])
 
         if mode.is_positive and answer.status_code == 422:

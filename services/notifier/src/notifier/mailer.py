@@ -30,10 +30,11 @@ class SentMail:
 class Mailer:
     """Hand e-mails to one mail server, over one connection that is kept. Not for several threads at once."""
 
-    def __init__(self, *, host: str, port: int, sender: str) -> None:
+    def __init__(self, *, host: str, port: int, sender: str, timeout: float = TIMEOUT_S) -> None:
         self._host = host
         self._port = port
         self._sender = sender
+        self._timeout = timeout
         self._connection: smtplib.SMTP | None = None
         templates = Environment(loader=PackageLoader("notifier"), autoescape=select_autoescape(), trim_blocks=True)
         self._text = templates.get_template("invoice.txt")
@@ -74,7 +75,7 @@ class Mailer:
             except (smtplib.SMTPException, OSError):
                 pass
             self.close()
-        self._connection = smtplib.SMTP(self._host, self._port, timeout=TIMEOUT_S)
+        self._connection = smtplib.SMTP(self._host, self._port, timeout=self._timeout)
         return self._connection
 
     def _write(self, invoice: InvoiceIssued) -> EmailMessage:

@@ -1,0 +1,390 @@
+"""The e-mail as its reader gets it, and what becomes of one that the mail server does not take."""
+
+import logging
+import re
+import socket
+import time
+import traceback
+from collections.abc import Iterator
+from email.message import EmailMessage
+
+import pytest
+from eventbus import Poison, logs
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from services.notifier.tests.post_office import MailServer, PostOffice
+
+from notifier.events import InvoiceIssued
+from notifier.mailer import Mailer, MailNotTaken
+
+ADA = "ada@reader.example"
+SENDER = "billing@shop.example"
+ORDER = "5f0d6c9e-7c55-4c8e-9d1a-0c2b6f7a1e11"
+
+
+@pytest.fixture
+def hurried(server: MailServer) -> Iterator[Mailer]:
+    """A mailer that waits for an answer 0.3 s."""
+    mailer = Mailer(host="127.0.0.1", port=server.port, sender=SENDER, timeout=0.3)
+    yield mailer
+    mailer.close()
+
+
+def part(mail: EmailMessage, kind: str) -> str:
+    body = mail.get_body((kind,))
+    assert body
+    return str(body.get_content()).replace("\r\n", "\n")
+
+
+def words(html: str) -> list[str]:
+    """The text of *html* as a reader sees it, cell by cell."""
+    return [text.strip() for text in re.split(r"<[^>]*>", html) if text.strip()]
+
+
+def changed(invoice: InvoiceIssued, **members: object) -> InvoiceIssued:
+    return InvoiceIssued.model_validate({**invoice.model_dump(mode="json"), **members})
+
+
+def test_an_invoice_is_mailed_to_its_customer(mailer: Mailer, office: PostOffice, invoice: InvoiceIssued) -> None:
+    mailer.send(invoice)
+
+    [envelope], [mail] = office.accepted, office.mails
+    assert (envelope.mail_from, envelope.rcpt_tos) == (SENDER, [ADA])
+    assert {name: mail[name] for name in ("From", "To", "Subject", "Date", "Message-ID")} == {
+        "From": SENDER,
+        "To": ADA,
+        "Subject": "Invoice INV-00000042",
+        "Date": "Wed, 04 Mar 2026 05:06:07 +0000",
+        "Message-ID": f"<{ORDER}.invoice@shop.example>",
+    }
+    assert not mail.defects
+
+
+def test_the_plain_part_has_every_line_and_the_total(
+    mailer: Mailer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    mailer.send(invoice)
+
+    [mail] = office.mails
+    assert mail.get_content_type() == "multipart/alternative"
+    assert part(mail, "plain") == (
+        "Thank you for your order.\n"
+        "\n"
+        "Invoice INV-00000042\n"
+        f"Order   {ORDER}\n"
+        "\n"
+        "BOOK-1                        2 x        19.90 =          39.80\n"
+        "PEN-7                        10 x         1.05 =          10.50\n"
+        "\n"
+        "Total 50.30 EUR\n"
+    )
+
+
+def test_the_html_part_says_the_same(mailer: Mailer, office: PostOffice, invoice: InvoiceIssued) -> None:
+    mailer.send(invoice)
+
+    [mail] = office.mails
+    assert words(part(mail, "html")) == [
+        *("Thank you for your order.", "Invoice INV-00000042", f"Order {ORDER}"),
+        *("Article", "Quantity", "Price", "Amount"),
+        *("BOOK-1", "2", "19.90", "39.80"),
+        *("PEN-7", "10", "1.05", "10.50"),
+        "Total 50.30 EUR",
+    ]
+
+
+def test_the_html_part_quotes_what_could_be_markup(mailer: Mailer, office: PostOffice, invoice: InvoiceIssued) -> None:
+    sku = '<img src="x" onerror=alert(1)>&'
+    line = {"sku": sku, "quantity": 1, "unit_price": "1.00", "amount": "1.00"}
+    mailer.send(changed(invoice, lines=[line], currency="<b>"))
+
+    [mail] = office.mails
+    assert "<img" not in part(mail, "html")
+    assert "&lt;img src=&#34;x&#34; onerror=alert(1)&gt;&amp;" in part(mail, "html")
+    assert "50.30 &lt;b&gt;" in part(mail, "html")
+    assert sku in part(mail, "plain")
+
+
+def test_a_line_break_in_an_article_stays_in_the_body(
+    mailer: Mailer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    hostile = {"sku": "A\r\n.\r\nMAIL FROM:<eve@reader.example>\r\n", "quantity": 1, "unit_price": "1", "amount": "1"}
+    mailer.send(changed(invoice, lines=[hostile]))
+
+    [mail] = office.mails
+    assert "MAIL FROM:<eve@reader.example>" in part(mail, "plain")
+    assert sorted(mail.keys()) == ["Content-Type", "Date", "From", "MIME-Version", "Message-ID", "Subject", "To"]
+
+
+def test_any_language_and_any_length_arrives(mailer: Mailer, office: PostOffice, invoice: InvoiceIssued) -> None:
+    sku = "Бумага 紙 🗞 " + "x" * 2000
+    mailer.send(changed(invoice, lines=[{"sku": sku, "quantity": 1, "unit_price": "1.00", "amount": "1.00"}]))
+
+    [mail] = office.mails
+    assert sku in part(mail, "plain")
+    assert sku in part(mail, "html")
+
+
+def test_an_order_has_one_message_id_however_often_its_invoice_is_mailed(
+    mailer: Mailer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    sent = [mailer.send(each) for each in (invoice, invoice, changed(invoice, order_id="another"))]
+
+    ids = [mail["Message-ID"] for mail in office.mails]
+    assert [each.message_id for each in sent] == ids
+    assert ids[0] == ids[1] != ids[2]
+    assert [each.order_id for each in sent] == [ORDER, ORDER, "another"]
+
+
+@pytest.mark.parametrize("length", [1, 64])
+def test_addresses_and_ids_of_any_length_arrive_whole(
+    mailer: Mailer, office: PostOffice, invoice: InvoiceIssued, length: int
+) -> None:
+    address = f"{'a' * length}@{'reader.' * 25}example"
+    mailer.send(
+        changed(invoice, order_id="o" * length, customer={"email": address}),
+    )
+
+    [mail] = office.mails
+    assert mail["To"] == address
+    assert mail["Message-ID"] == f"<{'o' * length}.invoice@shop.example>"
+
+
+def test_one_connection_carries_many_mails(
+    mailer: Mailer, server: MailServer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    for _ in range(20):
+        mailer.send(invoice)
+
+    assert len(office.accepted) == 20
+    assert server.opened == 1
+
+
+def test_nothing_connects_before_there_is_a_mail(mailer: Mailer, server: MailServer) -> None:
+    mailer.close()
+
+    assert server.opened == 0
+
+
+def test_a_connection_that_the_server_has_closed_is_opened_again(
+    mailer: Mailer, server: MailServer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    mailer.send(invoice)
+    server.hang_up()
+    mailer.send(invoice)
+
+    assert len(office.accepted) == 2
+    assert server.opened == 2
+
+
+def test_a_closed_mailer_can_be_used_again(
+    mailer: Mailer, server: MailServer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    mailer.send(invoice)
+    mailer.close()
+    mailer.send(invoice)
+
+    assert (len(office.accepted), server.opened) == (2, 2)
+
+
+@pytest.mark.parametrize("code", [550, 551, 553, 554])
+def test_a_recipient_refused_for_good_is_poison(
+    mailer: Mailer, office: PostOffice, invoice: InvoiceIssued, code: int
+) -> None:
+    office.to_recipient = f"{code} no such mailbox"
+    with pytest.raises(Poison, match=rf"for good \({code}\)"):
+        mailer.send(invoice)
+
+
+@pytest.mark.parametrize("code", [552, 554])
+def test_content_refused_for_good_is_poison(
+    mailer: Mailer, office: PostOffice, invoice: InvoiceIssued, code: int
+) -> None:
+    office.to_content = f"{code} spam"
+    with pytest.raises(Poison, match=rf"for good \({code}\)"):
+        mailer.send(invoice)
+
+
+# What the office answers to, and the answer.
+NOT_NOW = [
+    ("to_recipient", "450 mailbox busy"),
+    ("to_recipient", "451 greylisted"),
+    ("to_recipient", "452 mailbox full"),
+    ("to_recipient", "421 closing down"),
+    ("to_content", "451 try later"),
+    ("to_content", "421 closing down"),
+    ("to_sender", "451 try later"),
+    ("to_sender", "421 closing down"),
+    ("to_sender", "553 not from you"),  # a fault of ours or theirs, not of this invoice
+]
+
+
+@pytest.mark.parametrize(("question", "answer"), NOT_NOW)
+def test_a_mail_that_is_not_taken_now_is_taken_later(
+    mailer: Mailer, office: PostOffice, invoice: InvoiceIssued, question: str, answer: str
+) -> None:
+    setattr(office, question, answer)
+    for _ in range(3):
+        with pytest.raises(MailNotTaken, match=r"server"):
+            mailer.send(invoice)
+    assert office.accepted == []
+    setattr(office, question, "250 OK")
+    mailer.send(invoice)
+
+    assert len(office.accepted) == 1
+
+
+@pytest.mark.parametrize(("question", "answer"), [("to_recipient", "550 unknown"), ("to_content", "554 spam")])
+def test_poison_does_not_spoil_the_connection_for_those_behind_it(
+    mailer: Mailer, server: MailServer, office: PostOffice, invoice: InvoiceIssued, question: str, answer: str
+) -> None:
+    setattr(office, question, answer)
+    with pytest.raises(Poison):
+        mailer.send(invoice)
+    setattr(office, question, "250 OK")
+    mailer.send(changed(invoice, customer={"email": "grace@reader.example"}))
+
+    assert [envelope.rcpt_tos for envelope in office.accepted] == [["grace@reader.example"]]
+    assert server.opened == 1
+
+
+def test_a_mail_waits_for_a_server_that_is_away(office: PostOffice, invoice: InvoiceIssued) -> None:
+    server = MailServer(office)
+    server.start()
+    mailer = Mailer(host="127.0.0.1", port=server.port, sender=SENDER)
+    mailer.send(invoice)
+    server.hang_up()
+    server.stop()
+    with pytest.raises(MailNotTaken, match="ConnectionRefusedError"):
+        mailer.send(invoice)
+    back = MailServer(office, server.port)
+    back.start()
+    mailer.send(invoice)
+    mailer.close()
+    back.stop()
+
+    assert len(office.accepted) == 2
+
+
+def test_a_server_that_never_greets_is_given_up_after_the_timeout(invoice: InvoiceIssued) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        mailer = Mailer(host="127.0.0.1", port=mute.getsockname()[1], sender=SENDER, timeout=0.3)
+        began = time.monotonic()
+        with pytest.raises(MailNotTaken, match="no answer"):
+            mailer.send(invoice)
+
+    assert 0.3 <= time.monotonic() - began < 3
+
+
+def test_a_server_that_falls_silent_is_given_up_after_the_timeout_and_asked_again(
+    hurried: Mailer, server: MailServer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    office.silent = True
+    began = time.monotonic()
+    with pytest.raises(MailNotTaken, match="no answer"):
+        hurried.send(invoice)
+    waited = time.monotonic() - began
+    office.silent = False
+    hurried.send(invoice)
+
+    assert 0.3 <= waited < 3
+    assert (len(office.accepted), server.opened) == (1, 2)
+
+
+def everything_said(error: BaseException) -> str:
+    """All that a log, a span or a dead letter would keep of *error*."""
+    record = logging.LogRecord("x", logging.ERROR, "x", 1, "failed", None, (type(error), error, error.__traceback__))
+    return "\n".join(
+        [*traceback.format_exception(error), logging.Formatter().format(record), logs.formatter().format(record)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [*NOT_NOW, ("to_recipient", "550 unknown"), ("to_content", "554 spam"), ("to_content", "552 too large")],
+)
+def test_no_error_names_an_address(
+    mailer: Mailer, office: PostOffice, invoice: InvoiceIssued, question: str, answer: str
+) -> None:
+    setattr(office, question, f"{answer}: <{ADA}>")
+    with pytest.raises((Poison, MailNotTaken)) as raised:
+        mailer.send(invoice)
+
+    assert str(raised.value) in everything_said(raised.value)
+    assert "@" not in everything_said(raised.value)
+    assert "reader" not in everything_said(raised.value)
+
+
+def test_no_error_of_a_broken_connection_names_an_address(
+    hurried: Mailer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    office.silent = True
+    with pytest.raises(MailNotTaken) as raised:
+        hurried.send(invoice)
+
+    assert "@" not in everything_said(raised.value)
+
+
+@pytest.mark.parametrize("address", ["a..b@c", ".a@b", "a.@b", "a@b..c", "a@.b", "a@b."])
+def test_an_address_that_is_none_is_poison(
+    mailer: Mailer, office: PostOffice, invoice: InvoiceIssued, address: str
+) -> None:
+    with pytest.raises(Poison) as raised:
+        mailer.send(changed(invoice, customer={"email": address}))
+
+    assert office.accepted == []
+    assert address not in everything_said(raised.value)
+
+
+ATOMS = st.text("aZ09.!#$%&'*+/=?^_`{|}~-", min_size=1, max_size=20)
+LABELS = st.text("aZ09.-", min_size=1, max_size=20)
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(local=ATOMS, domain=LABELS)
+def test_an_address_gets_the_mail_alone_or_is_poison(
+    mailer: Mailer, office: PostOffice, invoice: InvoiceIssued, local: str, domain: str
+) -> None:
+    address = f"{local}@{domain}"
+    office.accepted.clear()
+    try:
+        mailer.send(changed(invoice, customer={"email": address}))
+    except Poison as poison:
+        assert "@" not in everything_said(poison)
+    else:
+        assert [envelope.rcpt_tos for envelope in office.accepted] == [[address]]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"order_id": "x\r\nBcc: eve@reader.example"},
+        {"order_id": "x\n"},
+        {"order_id": "x>"},
+        {"order_id": ""},
+        {"order_id": "o" * 65},
+        {"invoice_number": "INV\nBcc: eve@reader.example"},
+        {"invoice_number": "INV-1\n"},
+        {"customer": {"email": "ada@reader.example\nBcc: eve@reader.example"}},
+        {"customer": {"email": "ada@reader.example\n"}},
+        {"customer": {"email": "ada @reader.example"}},
+        {"customer": {"email": "ada@reader.example,eve@reader.example"}},
+        {"customer": {"email": "<ada@reader.example>"}},
+        {"customer": {"email": "(eve)ada@reader.example"}},
+        {"customer": {"email": '"ada"@reader.example'}},
+        {"customer": {"email": "ada@[127.0.0.1]"}},
+        {"customer": {"email": "ada@[reader"}},
+        {"customer": {"email": "adä@reader.example"}},
+        {"customer": {"email": "ada\x00@reader.example"}},
+        {"customer": {"email": f"{'a' * 250}@b.de"}},
+        {"total": 50.3},
+    ],
+)
+def test_an_event_with_what_could_break_a_header_is_no_event(
+    invoice: InvoiceIssued, members: dict[str, object]
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        changed(invoice, **members)
+
+    assert "eve" not in str(refused.value)
