@@ -1,0 +1,50 @@
+"""The three services on databases of their own, without a broker between them."""
+
+from collections.abc import Iterator
+
+import billing.store
+import notifier.store
+import orders.store
+import pytest
+from billing.events import OrderPlaced
+from billing.handlers import issue_invoice
+from eventbus import Database, Outbox, outside_transaction, within_transaction
+from eventbus.inbox import Inbox
+from eventbus.subscription import Bench
+from notifier.events import InvoiceIssued
+from notifier.handlers import mail_invoice
+from notifier.mailer import Mailer
+from orders.app import create_app
+
+from services.notifier.tests.post_office import MailServer, PostOffice
+from tests.contracts.chain import Chain
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """One for all tests of a module: each looks at what it added."""
+    folder = tmp_path_factory.mktemp("chain")
+    databases = {
+        module.__name__.partition(".")[0]: Database(f"sqlite:///{folder}/{module.__name__}.db")
+        for module in (orders.store, billing.store, notifier.store)
+    }
+    databases["orders"].create(orders.store.metadata)
+    databases["billing"].create(billing.store.metadata)
+    databases["notifier"].create(notifier.store.metadata)
+    office = PostOffice()
+    server = MailServer(office)
+    server.start()
+    mailer = Mailer(host="127.0.0.1", port=server.port, sender="billing@shop.example")
+    yield Chain(
+        web=create_app(databases["orders"]).test_client(),
+        orders=databases["orders"],
+        billing=Bench(databases["billing"], Inbox("billing"), Outbox("billing")),
+        bill=within_transaction(OrderPlaced, issue_invoice, billing.store.Ledger),
+        notifier=Bench(databases["notifier"], Inbox("notifier"), Outbox("notifier")),
+        notify=outside_transaction(InvoiceIssued, mail_invoice, mailer, record=notifier.store.note_sent),
+        office=office,
+    )
+    mailer.close()
+    server.stop()
+    for database in databases.values():
+        database.close()
