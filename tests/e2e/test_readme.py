@@ -1,0 +1,70 @@
+"""What README says is so."""
+
+import json
+import re
+from pathlib import Path
+
+import journey
+import requests
+from stack import Settings
+
+from tests.e2e.shop import Shop
+
+REPOSITORY = Path(__file__).parents[2]
+README = (REPOSITORY / "README.md").read_text()
+
+
+def test_the_order_of_the_readme_is_accepted_and_travels_in_the_callers_trace(shop: Shop) -> None:
+    command = re.search(r"^curl .*?'\n```", README, re.S | re.M)[0]
+    headers = dict(header.split(": ", 1) for header in re.findall(r"-H '([^']+)'", command))
+    order = json.loads(re.search(r"-d '(.*?)'", command, re.S)[1])
+
+    answer = requests.post(f"{shop.orders_url}/orders", json=order, headers=headers, timeout=10)
+
+    assert answer.status_code == 202
+    _, trace_id, span_id, _ = headers["traceparent"].split("-")
+    journey.wait_for(shop.zipkin_url, trace_id, journey.ORDER_JOURNEY, timeout=30, remote_parent=span_id)
+
+
+def test_the_table_of_the_journey_is_the_one_that_the_tests_compare_with() -> None:
+    rows = re.findall(r"^\| (\d) \| (\w+) \| ([A-Z]+) \| `([^`]+)` \| (\S+?),? ", README, re.M)
+
+    assert [(int(number), service, kind, name) for number, service, kind, name, _ in rows] == [
+        (row.number, row.service, row.kind, row.name) for row in journey.ORDER_JOURNEY
+    ]
+    assert [parent for *_, parent in rows][1:] == [str(row.parent) for row in journey.ORDER_JOURNEY][1:]
+
+
+def test_the_drawing_shows_the_declared_journey() -> None:
+    drawing = re.search(r"```\ntrace .*?```", README, re.S)[0]
+    spans = re.findall(r"([a-z]+ [a-z/]+) +(\w+) +(server|producer|consumer|client) ", drawing)
+
+    assert spans == [(row.name.lower(), row.service, row.kind.lower()) for row in journey.ORDER_JOURNEY]
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    named = set(re.findall(r"`?make ([a-z-]+)", README)) - {"fetches"}
+    makefile = (REPOSITORY / "Makefile").read_text()
+
+    assert named
+    assert not {target for target in named if not re.search(rf"^{target}:.*## ", makefile, re.M)}
+
+
+def test_the_ports_are_the_defaults_of_the_settings() -> None:
+    defaults = Settings()
+    table = re.findall(r"^\| ([\d, ]+) \| ([A-Z_`, ]+) \|", README, re.M)
+    ports = {
+        variable.strip("` "): int(port)
+        for numbers, variables in table
+        for port, variable in zip(numbers.split(","), variables.split(","), strict=True)
+    }
+
+    assert len(ports) == 9
+    assert ports == {variable: getattr(defaults, variable.lower()) for variable in ports}
+
+
+def test_every_link_within_the_repository_leads_somewhere() -> None:
+    links = re.findall(r"\]\(((?!https?:)[^)#]+)\)", README)
+
+    assert links
+    assert not [link for link in links if not (REPOSITORY / link).exists()]
