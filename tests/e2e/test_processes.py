@@ -7,7 +7,6 @@ import pytest
 from stack import Settings
 from stack.parts import table
 
-
 WORKERS = ("orders-worker", "billing", "notifier")
 # grpcio comes along with the OTLP exporters; importing it takes longer than a service's own start.
 UNUSED = [("orders", "grpc"), *((w, "grpc") for w in WORKERS), *((w, "flask") for w in WORKERS)]
