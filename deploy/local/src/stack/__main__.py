@@ -41,6 +41,9 @@ def _demo(stack: Stack, options: argparse.Namespace) -> None:
 def _up(stack: Stack, options: argparse.Namespace) -> None:
     """start everything, or the named parts, in the background"""
     stack.up(*options.names)
+    if not options.names:
+        place = stack.settings
+        print(f"orders {place.orders_url}/orders   Zipkin {place.zipkin_url}/zipkin   e-mails {place.mail_folder}")
 
 
 def _down(stack: Stack, options: argparse.Namespace) -> None:

