@@ -157,13 +157,13 @@ REQUESTS = st.fixed_dictionaries(
                 }
             ),
             min_size=1,
-            max_size=100,
+            max_size=20,
         ),
     }
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(request=REQUESTS)
 def test_whatever_order_is_accepted_is_billed_and_mailed(chain: Chain, request: dict[str, Any]) -> None:
     order = chain.order(request)
