@@ -93,14 +93,21 @@ def count(database: Database, table: Table) -> int:
 
 
 def make_patience(folder: Path, *parts: str) -> Patience:
-    """Return a patience with a status file of its own."""
-    return Patience(Status(folder / f"{unique('status')}.json", *parts), asyncio.Event())
+    """Return a patience with a status file of its own, in which *parts* have not started yet."""
+    status = Status(folder / f"{unique('status')}.json", *parts)
+    status.fine("service")
+    return Patience(status, asyncio.Event())
+
+
+def read_status(file: Path) -> dict[str, Any]:
+    """Return what a status file says; nothing where there is none yet."""
+    status: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return status
 
 
 def status_of(patience: Patience) -> dict[str, Any]:
     """Return what the status file says."""
-    status: dict[str, Any] = json.loads(patience.status._file.read_text())
-    return status
+    return read_status(patience.status._file)
 
 
 @dataclass
@@ -168,16 +175,15 @@ class Kafka:
     async def records(self, topic: str) -> list[ConsumerRecord[bytes, bytes]]:
         """Return all records of a topic, partition by partition."""
         with suppress_instrumentation():
-            async with AIOKafkaConsumer(bootstrap_servers=self.broker, enable_auto_commit=False) as consumer:
-                partitions = [TopicPartition(topic, number) for number in range(kafka.PARTITIONS)]
-                consumer.assign(partitions)
+            consumer = AIOKafkaConsumer(bootstrap_servers=self.broker, auto_offset_reset="earliest")
+            partitions = [TopicPartition(topic, number) for number in range(kafka.PARTITIONS)]
+            consumer.assign(partitions)
+            found: list[ConsumerRecord[bytes, bytes]] = []
+            async with consumer, asyncio.timeout(20):
                 ends = await consumer.end_offsets(partitions)
-                await consumer.seek_to_beginning()
-                found: list[ConsumerRecord[bytes, bytes]] = []
-                async with asyncio.timeout(20):
-                    while len(found) < sum(ends.values()):
-                        for batch in (await consumer.getmany(timeout_ms=500)).values():
-                            found += batch
+                while len(found) < sum(ends.values()):
+                    for batch in (await consumer.getmany(timeout_ms=500)).values():
+                        found += batch
         return sorted(found, key=lambda record: (record.partition, record.offset))
 
     @asynccontextmanager

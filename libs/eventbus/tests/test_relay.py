@@ -1,0 +1,367 @@
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from eventbus import Database, Outbox
+from eventbus import kafka as bus_kafka
+from eventbus.relay import Relay
+from eventbus.tables import outbox
+from opentelemetry.trace import SpanKind, StatusCode
+from sqlalchemy import insert, select, text
+
+from .processes import TinyService
+from .support import (
+    Kafka,
+    OrderPlaced,
+    Recorded,
+    count,
+    eventually,
+    header,
+    make_patience,
+    relaying,
+    status_of,
+    traceparent,
+    unique,
+)
+
+
+def store(database: Database, topic: str, *order_ids: str) -> list[str]:
+    """Store orders in one transaction; return their event ids."""
+    event = OrderPlaced.on(topic)
+    with database.write() as connection:
+        return [Outbox("shop").add(connection, event(order_id=order)).event_id for order in order_ids]
+
+
+def store_by_force(database: Database, topic: str, event_id: str, *, value: bytes = b"{}", headers: str = "[]") -> None:
+    """Store a row that the outbox would not."""
+    row = {"event_id": event_id, "topic": topic, "key": b"k", "value": value, "headers": headers, "trace_context": "{}"}
+    with database.write() as connection:
+        connection.execute(insert(outbox).values(row))
+
+
+def parked(database: Database) -> dict[str, str]:
+    """Return the reasons of parked rows."""
+    with database.read() as connection:
+        rows = connection.execute(select(outbox.c.event_id, outbox.c.parked_because)).all()
+        return {event_id: reason for event_id, reason in rows if reason}
+
+
+def is_empty(database: Database) -> bool:
+    return count(database, outbox) == len(parked(database))
+
+
+async def ids_by_key(kafka: Kafka, topic: str) -> dict[str, list[str | None]]:
+    """Return the event ids of a topic's records, by key, each once, in their order."""
+    found: dict[str, dict[str | None, None]] = defaultdict(dict)
+    for record in await kafka.records(topic):
+        found[(record.key or b"").decode()][header(record, "ce_id")] = None
+    return {key: list(ids) for key, ids in found.items()}
+
+
+class Producers:
+    """Make producers as usual, and know them."""
+
+    def __init__(self) -> None:
+        self.made: list[AIOKafkaProducer] = []
+        self._make = bus_kafka.producer
+
+    def __call__(self, bootstrap_servers: str, client_id: str) -> AIOKafkaProducer:
+        self.made.append(self._make(bootstrap_servers, client_id))
+        return self.made[-1]
+
+
+@pytest.fixture
+def producers(monkeypatch: pytest.MonkeyPatch) -> Producers:
+    producers = Producers()
+    monkeypatch.setattr(bus_kafka, "producer", producers)
+    return producers
+
+
+async def test_rows_are_published_in_order_each_in_the_trace_that_wrote_it(
+    database: Database, kafka: Kafka, recorded: Recorded, tmp_path: Path
+) -> None:
+    topic = await kafka.topic()
+    event = OrderPlaced.on(topic)
+    stored: dict[str, list[str]] = defaultdict(list)
+    parents: dict[str | None, list[str]] = {}
+    async with relaying(database, kafka.broker, tmp_path):
+        for _ in range(100):
+            with database.write() as connection:
+                for number in range(30):
+                    order = event(order_id=f"o-{number % 20}")
+                    with recorded.tracer.start_as_current_span("POST /orders"):
+                        receipt = Outbox("shop").add(connection, order)
+                    stored[order.order_id].append(receipt.event_id)
+                    parents[receipt.event_id] = str(receipt.traceparent).split("-")[1:3]
+            await asyncio.sleep(0)  # the relay works meanwhile
+        await eventually("all is published", lambda: is_empty(database), seconds=30)
+    records = await kafka.records(topic)
+    sends = {traceparent(span): span for span in recorded.spans(f"send {topic}")}
+
+    assert await ids_by_key(kafka, topic) == stored
+    assert len(records) == len(sends) == 3000
+    for record in records:
+        span = sends[str(header(record, "traceparent"))]
+        assert span.kind is SpanKind.PRODUCER
+        assert span.parent is not None
+        parent = [f"{span.context.trace_id:032x}", f"{span.parent.span_id:016x}"]
+        assert parent == parents[header(record, "ce_id")]
+
+
+async def test_a_record_is_a_cloudevent_in_binary_mode(database: Database, kafka: Kafka, tmp_path: Path) -> None:
+    topic = await kafka.topic()
+    (event_id,) = store(database, topic, "o-1")
+    async with relaying(database, kafka.broker, tmp_path):
+        await eventually("the order is published", lambda: is_empty(database))
+    (record,) = await kafka.records(topic)
+
+    assert (record.key, json.loads(record.value or b"")) == (b"o-1", {"order_id": "o-1", "total": "19.90"})
+    assert [name for name, _ in record.headers] == [
+        *("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type")
+    ]
+    assert [header(record, f"ce_{name}") for name in ("id", "source", "type")] == [event_id, "/shop", OrderPlaced.type]
+
+
+async def test_a_row_written_outside_of_a_trace_starts_its_own(
+    database: Database, kafka: Kafka, recorded: Recorded, tmp_path: Path
+) -> None:
+    topic = await kafka.topic()
+    with recorded.tracer.start_as_current_span("somebody else's"):
+        async with relaying(database, kafka.broker, tmp_path):
+            await asyncio.to_thread(store_by_force, database, topic, "e-1")
+            await eventually("the row is published", lambda: is_empty(database))
+    (span,) = recorded.spans(f"send {topic}")
+
+    assert span.parent is None
+
+
+async def test_a_wake_publishes_at_once_and_a_stop_does_not_wait_for_the_next_poll(
+    database: Database, kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventbus.relay.POLL_S", 60)
+    topic = await kafka.topic()
+    async with relaying(database, kafka.broker, tmp_path) as (relay, handle):
+        for order in ("o-1", "o-2", "o-3"):
+            store(database, topic, order)
+            relay.wake()
+            await eventually(f"{order} is published", lambda: is_empty(database), seconds=5)
+        took = await handle.stop()
+
+    assert took < 2
+
+
+async def test_waiting_costs_little_and_keeps_no_snapshot_of_the_database(
+    database: Database, broker: str, tmp_path: Path
+) -> None:
+    async with relaying(database, broker, tmp_path) as (_, handle):
+        await eventually("the relay is ready", lambda: status_of(handle.patience)["ready"])
+        began, used = time.monotonic(), time.process_time()
+        await eventually("a second has passed", lambda: time.monotonic() > began + 1)
+        cpu = time.process_time() - used
+        with database.write() as connection:
+            connection.execute(text("CREATE TABLE more (x)"))
+        with sqlite3.connect(database.path) as other:
+            busy, _, _ = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        other.close()
+
+    assert cpu < 0.3
+    assert busy == 0
+
+
+async def test_a_row_that_can_never_be_sent_is_parked_with_its_reason_and_delays_no_other(
+    database: Database, kafka: Kafka, tmp_path: Path
+) -> None:
+    topic = await kafka.topic()
+    before = store(database, topic, "before")
+    store_by_force(database, topic, "too-large", value=b"x" * 1_100_000)
+    store_by_force(database, topic, "damaged", headers="{")
+    after = store(database, topic, "after")
+    async with relaying(database, kafka.broker, tmp_path) as (_, handle):
+        await eventually("the others are published", lambda: is_empty(database))
+        status = status_of(handle.patience)
+    async with relaying(database, kafka.broker, tmp_path) as (_, handle):
+        await eventually("a new relay has started", lambda: "relay:" not in status_of(handle.patience)["reason"])
+        later = status_of(handle.patience)
+
+    assert await ids_by_key(kafka, topic) == {"before": before, "after": after}
+    assert parked(database) == {"too-large": "MessageSizeTooLargeError", "damaged": "JSONDecodeError"}
+    for each in (status, later):
+        assert each == {"ready": False, "reason": "parked: outbox row of event damaged can never be sent"}
+
+
+async def test_where_the_broker_refuses_a_whole_batch_only_the_row_that_is_too_large_is_parked(
+    database: Database, kafka: Kafka, tmp_path: Path
+) -> None:
+    topic = await kafka.topic(max_message_bytes="20000")
+    with database.write() as connection:
+        for number in range(60):
+            order = OrderPlaced.on(topic)(order_id=f"{number:02}" + "x" * 1000)
+            Outbox("shop").add(connection, order)
+    store_by_force(database, topic, "too-large", value=b"x" * 30_000)
+    store(database, topic, "after")
+    async with relaying(database, kafka.broker, tmp_path):
+        await eventually("the others are published", lambda: is_empty(database))
+    found = await ids_by_key(kafka, topic)
+
+    assert parked(database) == {"too-large": "MessageSizeTooLargeError"}
+    assert sorted(key[:2] for key in found) == [*(f"{number:02}" for number in range(60)), "af"]
+
+
+async def test_a_producer_that_has_lost_its_sequence_is_replaced_and_nothing_is_lost_or_reordered(
+    database: Database, kafka: Kafka, recorded: Recorded, tmp_path: Path, producers: Producers
+) -> None:
+    topic = await kafka.topic()
+    keys = [f"o-{number % 7}" for number in range(700)]
+    async with relaying(database, kafka.broker, tmp_path) as (_, handle):
+        ids = store(database, topic, *keys)
+        await eventually("the first orders are published", lambda: is_empty(database))
+        for partition in range(bus_kafka.PARTITIONS):
+            # What the broker then answers is OutOfOrderSequenceNumber.
+            producers.made[0]._txn_manager.increment_sequence_number(TopicPartition(topic, partition), 5)
+        ids += store(database, topic, *keys)
+        await eventually("the other orders are published", lambda: is_empty(database))
+        status = status_of(handle.patience)
+    stored: dict[str, list[str]] = defaultdict(list)
+    for key, event_id in zip(keys * 2, ids, strict=True):
+        stored[key].append(event_id)
+    failed = [span for span in recorded.spans(f"send {topic}") if span.status.status_code is StatusCode.ERROR]
+
+    assert await ids_by_key(kafka, topic) == stored
+    assert len(producers.made) == 2
+    assert {str(dict(span.attributes or {})["error.type"]) for span in failed} == {
+        "aiokafka.errors.OutOfOrderSequenceNumber"
+    }
+    assert status == {"ready": True, "reason": ""}
+
+
+async def test_a_database_that_is_away_is_waited_for_while_the_relay_is_not_ready(
+    database: Database, kafka: Kafka, tmp_path: Path
+) -> None:
+    topic = await kafka.topic()
+    async with relaying(database, kafka.broker, tmp_path) as (_, handle):
+        await eventually("the relay is ready", lambda: status_of(handle.patience)["ready"])
+        with database.write() as connection:
+            connection.execute(text("ALTER TABLE outbox RENAME TO gone"))
+        await eventually("the relay is not ready", lambda: not status_of(handle.patience)["ready"])
+        status = status_of(handle.patience)
+        with database.write() as connection:
+            connection.execute(text("ALTER TABLE gone RENAME TO outbox"))
+        store(database, topic, "o-1")
+        await eventually("the order is published", lambda: is_empty(database))
+        await eventually("the relay is ready again", lambda: status_of(handle.patience)["ready"])
+
+    assert status["reason"] == "relay: OperationalError, trying again"
+
+
+async def test_a_stop_while_the_broker_does_not_answer_is_bounded_and_loses_nothing(
+    database: Database, kafka: Kafka, tmp_path: Path, producers: Producers
+) -> None:
+    topic = await kafka.topic()
+    async with relaying(database, kafka.broker, tmp_path) as (_, handle):
+        ids = store(database, topic, "o-1")
+        await eventually("the first order is published", lambda: is_empty(database))
+        async with kafka.paused():
+            ids += store(database, topic, "o-1")
+            waiting = producers.made[0]._message_accumulator._pending_batches
+            await eventually("the second order is on its way", lambda: waiting)
+            took = await handle.stop()
+            left = count(database, outbox)
+            await producers.made[0]._sender.close()  # as the end of the process would
+            await producers.made[0].client.close()
+    async with relaying(database, kafka.broker, tmp_path):
+        await eventually("the order is published by the next relay", lambda: is_empty(database))
+
+    assert took < 9
+    assert left == 1
+    assert await ids_by_key(kafka, topic) == {"o-1": ids}
+
+
+async def test_a_standby_takes_over_within_two_seconds_of_a_kill_and_not_before(
+    database: Database, kafka: Kafka, tmp_path: Path, producers: Producers
+) -> None:
+    topic = await kafka.topic()
+    with TinyService(Path(database.path), kafka.broker, topic).run() as holder:
+        await holder.ready()
+        async with relaying(database, kafka.broker, tmp_path) as (_, standby):
+            await eventually("the standby is ready", lambda: status_of(standby.patience)["ready"])
+            store(database, topic, "o-1")
+            await eventually("the holder publishes", lambda: is_empty(database))
+            made_as_standby = list(producers.made)
+            holder.process.kill()
+            store(database, topic, "o-2")
+            took = await eventually("the standby publishes", lambda: is_empty(database))
+
+    assert made_as_standby == []
+    assert len(producers.made) == 1
+    assert took < 2
+
+
+async def test_a_row_that_was_acknowledged_and_not_deleted_before_a_kill_is_sent_again_under_its_id(
+    database: Database, kafka: Kafka, tmp_path: Path
+) -> None:
+    topic = await kafka.topic()
+    with TinyService(Path(database.path), kafka.broker, topic).run() as killed:
+        await killed.ready()
+        killed.process.send_signal(signal.SIGSTOP)
+        (event_id,) = store(database, topic, "o-1")
+        with database.write():  # so that it cannot delete the row
+            killed.process.send_signal(signal.SIGCONT)
+            while not await kafka.records(topic):
+                os.sched_yield()
+            killed.process.kill()
+            killed.process.wait()
+    left = count(database, outbox)
+    async with relaying(database, kafka.broker, tmp_path):
+        await eventually("the order is published again", lambda: is_empty(database))
+    records = await kafka.records(topic)
+
+    assert left == 1
+    assert [header(record, "ce_id") for record in records] == [event_id, event_id]
+
+
+async def test_a_late_delete_does_not_hit_the_row_that_came_next(
+    database: Database, kafka: Kafka, tmp_path: Path
+) -> None:
+    relay = Relay(database, bootstrap_servers=kafka.broker, client_id="r", patience=make_patience(tmp_path))
+    first, second = store(database, "orders", "o-1", "o-2")
+    await relay._forget([first])
+    await relay._forget([first])
+    with database.read() as connection:
+        left = list(connection.scalars(select(outbox.c.event_id)))
+
+    assert left == [second]
+
+
+def test_a_process_whose_other_part_fails_is_not_kept_alive_by_the_relay(
+    database: Database, broker: str, tmp_path: Path
+) -> None:
+    failures: list[BaseException] = []
+
+    async def run_two_parts() -> None:
+        patience = make_patience(tmp_path, "relay")
+        relay = Relay(database, bootstrap_servers=broker, client_id=unique("relay"), patience=patience)
+        async with asyncio.TaskGroup() as parts:
+            parts.create_task(relay.run())
+            await eventually("the relay is ready", lambda: status_of(patience)["ready"])
+            raise LookupError
+
+    def process() -> None:
+        try:
+            asyncio.run(run_two_parts())
+        except* LookupError as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=process, daemon=True)
+    thread.start()
+    thread.join(timeout=20)
+
+    assert not thread.is_alive()
+    assert len(failures) == 1

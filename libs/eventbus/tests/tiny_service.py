@@ -1,0 +1,62 @@
+"""A whole service in one file, run by the tests as a process of its own: each order is answered with an invoice.
+
+Without ORDERS it only relays its outbox.
+"""
+
+from pathlib import Path
+from typing import ClassVar
+
+from eventbus import Database, Event, read_settings, run, within_transaction
+from pydantic import Field
+from pydantic_settings import BaseSettings
+from sqlalchemy import Connection
+
+
+class Config(BaseSettings):
+    database_url: str
+    kafka_bootstrap_servers: str
+    instance_id: str
+    status_file: Path
+    service: str
+    invoices: str = Field(description="the topic of the invoices")
+    orders: str = Field(default="", description="the topic of the orders")
+
+
+CONFIG = read_settings(Config)
+
+
+class OrderPlaced(Event):
+    topic: ClassVar[str] = CONFIG.orders
+    type: ClassVar[str] = "order.placed.v1"
+    key_field: ClassVar[str] = "order_id"
+
+    order_id: str
+
+
+class InvoiceIssued(Event):
+    topic: ClassVar[str] = CONFIG.invoices
+    type: ClassVar[str] = "invoice.issued.v1"
+    key_field: ClassVar[str] = "order_id"
+
+    order_id: str
+
+
+def issue_invoice(order: OrderPlaced, connection: Connection) -> InvoiceIssued:
+    return InvoiceIssued(order_id=order.order_id)
+
+
+def main() -> None:
+    database = Database(CONFIG.database_url)
+    database.create()
+    subscriptions = [within_transaction(OrderPlaced, issue_invoice, lambda connection: connection)]
+    run(
+        CONFIG.service,
+        CONFIG,
+        database,
+        subscriptions=subscriptions if CONFIG.orders else [],
+        publishes=[InvoiceIssued],
+    )
+
+
+if __name__ == "__main__":
+    main()
