@@ -274,8 +274,8 @@ async def test_a_stop_while_the_broker_does_not_answer_is_bounded_and_loses_noth
             await eventually("the second order is on its way", lambda: waiting)
             took = await handle.stop()
             left = count(database, outbox)
-            await producers.made[0]._sender.close()  # as the end of the process would
-            await producers.made[0].client.close()
+        await producers.made[0]._sender.close()  # as the end of the process would
+        await producers.made[0].client.close()
     async with relaying(database, kafka.broker, tmp_path):
         await eventually("the order is published by the next relay", lambda: is_empty(database))
 
