@@ -1,5 +1,7 @@
 """A worker that is not set up does not start, and says which variable it is."""
 
+from socket import gethostname
+
 import pytest
 from eventbus import read_settings
 
@@ -15,7 +17,7 @@ COMPLETE = {
     "MAIL_FROM": "billing@shop.example",
 }
 SPOILED = [
-    *((name, "", "is missing: ") for name in COMPLETE),
+    *((name, "", "is missing: ") for name in COMPLETE if name != "INSTANCE_ID"),
     ("DATABASE_URL", "notifier.db", "is wrong ("),
     ("DATABASE_URL", "mysql://db/notifier", "is wrong ("),
     ("KAFKA_BOOTSTRAP_SERVERS", "localhost", "is wrong ("),
@@ -54,3 +56,9 @@ def test_a_worker_names_the_variable_that_is_missing_or_wrong(
     [line] = capsys.readouterr().err.splitlines()
     assert stopped.value.code == 2
     assert line.startswith(f"{name} {complaint}")
+
+
+def test_the_host_names_a_worker_that_has_no_name(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("INSTANCE_ID")
+
+    assert read_settings(WorkerConfig).instance_id == f"notifier-{gethostname()}"

@@ -11,7 +11,6 @@ def test_a_worker_without_an_environment_names_every_variable_and_ends_with_2() 
     assert [line.split()[0] for line in ended.stderr.splitlines()] == [
         "DATABASE_URL",
         "KAFKA_BOOTSTRAP_SERVERS",
-        "INSTANCE_ID",
         "STATUS_FILE",
         "SMTP_HOST",
         "SMTP_PORT",

@@ -1,5 +1,7 @@
 """A process that is not set up does not start, and says which variable it is."""
 
+from socket import gethostname
+
 import pytest
 from eventbus import read_settings
 
@@ -42,7 +44,7 @@ def test_a_complete_environment_is_read(environment: pytest.MonkeyPatch) -> None
     assert str(worker.status_file) == COMPLETE["STATUS_FILE"]
 
 
-@pytest.mark.parametrize("name", COMPLETE)
+@pytest.mark.parametrize("name", sorted(COMPLETE.keys() - {"INSTANCE_ID"}))
 @pytest.mark.parametrize("empty", [True, False])
 def test_a_worker_names_the_variable_that_is_missing(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, empty: bool
@@ -88,3 +90,9 @@ def test_a_link_to_a_trace_needs_a_place_for_the_trace(
     environment.setenv("TRACE_URL", "http://127.0.0.1:9411/zipkin/")
 
     assert complaint(WebConfig, capsys).startswith("TRACE_URL is wrong (")
+
+
+def test_the_host_names_a_worker_that_has_no_name(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("INSTANCE_ID")
+
+    assert read_settings(WorkerConfig).instance_id == f"orders-{gethostname()}"
