@@ -1,10 +1,16 @@
 """What the tests share: real clients of the real broker, and what the instrumentation recorded."""
 
 import asyncio
+import json
+import os
+import re
+import subprocess
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import which
 from time import monotonic
 from typing import Any
 
@@ -16,6 +22,10 @@ from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricR
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+PACKAGE = Path(__file__).parents[1]
+ROOT = PACKAGE.parents[1]
+UV = os.environ.get("UV") or which("uv") or "uv"
 
 TRACE_ID = 0x0AF7651916CD43DD8448EB211C80319C
 SPAN_ID = 0xB7AD6B7169203331
@@ -74,9 +84,9 @@ class Kafka:
 
     broker: str
 
-    async def topic(self, partitions: int = 1, max_message_bytes: int = 1_000_000) -> str:
-        """Create a topic that nobody else uses."""
-        name = f"t-{uuid.uuid4().hex[:12]}"
+    async def topic(self, partitions: int = 1, max_message_bytes: int = 1_000_000, name: str = "") -> str:
+        """Create a topic, one that nobody else uses unless it has a name."""
+        name = name or f"t-{uuid.uuid4().hex[:12]}"
         admin = AIOKafkaAdminClient(bootstrap_servers=self.broker)
         await admin.start()
         try:
@@ -132,3 +142,42 @@ def values_of(headers: Iterable[tuple[str, bytes]], name: str) -> list[bytes]:
 def parent_id(span: ReadableSpan) -> int | None:
     """Return the span id of the parent."""
     return span.parent.span_id if span.parent else None
+
+
+def example_of_readme() -> str:
+    """Return the one Python program of the README."""
+    (program,) = re.findall(r"```python\n(.*?)```", (PACKAGE / "README.md").read_text(), re.DOTALL)
+    return str(program)
+
+
+def run_instrumented(
+    environment: Path, program: str, kafka: Kafka, **variables: str
+) -> tuple[list[dict[str, Any]], str]:
+    """Run a program under `opentelemetry-instrument`; return its spans in the order of their starts, and stderr."""
+    run = subprocess.run(
+        [environment / "bin" / "opentelemetry-instrument", environment / "bin" / "python", "-c", program],
+        env={
+            "PATH": os.environ["PATH"],
+            "KAFKA": kafka.broker,
+            "OTEL_TRACES_EXPORTER": "console",
+            "OTEL_METRICS_EXPORTER": "none",
+            "OTEL_LOGS_EXPORTER": "none",
+            **variables,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+    spans, rest, decoder = [], run.stdout.strip(), json.JSONDecoder()
+    while rest:
+        span, end = decoder.raw_decode(rest)
+        spans.append(span)
+        rest = rest[end:].strip()
+    return sorted(spans, key=lambda span: str(span["start_time"])), run.stderr
+
+
+def parent_id_of(span: dict[str, Any]) -> str | None:
+    """Return the parent's id in a span as the console exporter writes it."""
+    parent: str | None = span["parent_id"]
+    return parent

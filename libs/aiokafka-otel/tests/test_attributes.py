@@ -97,7 +97,9 @@ async def test_the_wait_in_the_queue_is_never_negative(
     assert attributes is not None and least <= int(str(attributes["journey.queue.wait_ms"])) <= most
 
 
-@pytest.mark.parametrize(("setting", "expected"), [("true", ["ada", "ada"]), ("false", []), ("", []), ("1", [])])
+@pytest.mark.parametrize(
+    ("setting", "expected"), [("true", ["ada", "ada"]), ("false", []), ("", []), (" TRUE ", ["ada", "ada"])]
+)
 async def test_the_key_is_recorded_only_where_asked_for(
     setting: str, expected: list[str], kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -147,9 +147,9 @@ async def test_a_poll_does_not_end_the_suppression_around_it(kafka: Kafka, recor
     ("variable", "value"), [("AIOKAFKA_OTEL_PARENT", "child"), ("AIOKAFKA_OTEL_RECORD_KEY", "yes")]
 )
 def test_a_wrong_setting_is_named_and_the_default_is_used(
-    variable: str, value: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, value)
 
-    assert Config.from_environment() == Config(relation=Relation.BOTH, record_key=False)
-    assert variable in caplog.text and value in caplog.text
+    with pytest.warns(RuntimeWarning, match=f"{variable}='{value}' is not"):
+        assert Config.from_environment() == Config(relation=Relation.BOTH, record_key=False)

@@ -1,15 +1,13 @@
 """What the environment decides."""
 
-import logging
 import os
+import warnings
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 PARENT: Final = "AIOKAFKA_OTEL_PARENT"
 RECORD_KEY: Final = "AIOKAFKA_OTEL_RECORD_KEY"
-
-_log = logging.getLogger(__name__)
 
 
 class Relation(Enum):
@@ -39,12 +37,16 @@ def _relation(value: str) -> Relation:
     try:
         return Relation(value.strip().lower())
     except ValueError:
-        _log.warning("%s=%r is not one of parent, link, both; using both", PARENT, value)
+        _warn(f"{PARENT}={value!r} is not one of parent, link, both; using both")
         return Relation.BOTH
 
 
 def _record_key(value: str) -> bool:
     flag = value.strip().lower()
     if flag not in ("", "true", "false"):
-        _log.warning("%s=%r is not true or false; message keys are not recorded", RECORD_KEY, value)
+        _warn(f"{RECORD_KEY}={value!r} is not true or false; message keys are not recorded")
     return flag == "true"
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=4)

@@ -1,6 +1,6 @@
 """Switch the instrumentation on and off."""
 
-import logging
+import warnings
 from collections.abc import Collection
 from importlib.metadata import version
 from typing import Any, Final
@@ -32,8 +32,6 @@ _WRAPPERS: Final = (
     (AIOKafkaConsumer, "stop", consuming.stop),
 )
 
-_log = logging.getLogger(__name__)
-
 
 class AIOKafkaInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """Trace what aiokafka's producers and consumers send and hand over.
@@ -48,7 +46,8 @@ class AIOKafkaInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
     def _instrument(self, **kwargs: Any) -> None:
         if stock_is_in_charge():
-            _log.warning(ADVICE)
+            # Not the log: when instrumentation starts, the only handler may be the SDK's, and nobody reads it yet.
+            warnings.warn(ADVICE, RuntimeWarning, stacklevel=2)
             return
         release, schema = version("aiokafka-otel"), Schemas.V1_44_0.value
         switch.telemetry = Telemetry(

@@ -90,9 +90,7 @@ class _Sending:
         metric = self._operation.metric
         if error is None and (metadata := future.result()) is not None:  # None: the producer asked for no answer
             metric = self._client.operation(SEND, self._topic, metadata.partition).metric
-            place: dict[str, AttributeValue] = {
-                messaging.MESSAGING_DESTINATION_PARTITION_ID: str(metadata.partition)
-            }
+            place: dict[str, AttributeValue] = {messaging.MESSAGING_DESTINATION_PARTITION_ID: str(metadata.partition)}
             if metadata.offset >= 0:  # a retried message that the broker already had may come back without
                 place[messaging.MESSAGING_KAFKA_OFFSET] = metadata.offset
             self.span.set_attributes(place)
