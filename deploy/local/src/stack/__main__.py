@@ -1,4 +1,5 @@
 import argparse
+import contextlib
 import json
 import shutil
 import signal
@@ -44,6 +45,10 @@ def _up(stack: Stack, options: argparse.Namespace) -> None:
     if not options.names:
         place = stack.settings
         print(f"orders {place.orders_url}/orders   Zipkin {place.zipkin_url}/zipkin   e-mails {place.mail_folder}")
+    if stack.tidying and stack.tidying.is_alive():
+        print("removing Go's caches, which only building needed", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):  # the system is up, and the next start removes the rest
+            stack.tidying.join()
 
 
 def _down(stack: Stack, options: argparse.Namespace) -> None:

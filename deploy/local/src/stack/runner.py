@@ -3,6 +3,7 @@ import signal
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from threading import Thread
 from types import TracebackType
 from typing import Self
 
@@ -36,6 +37,7 @@ class Stack:
         self._parts = table(settings)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._log_begins: dict[str, int] = {}
+        self.tidying: Thread | None = None
         self._begun: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -53,7 +55,7 @@ class Stack:
         Raises StackError that names the part and shows its log's end; what this call started is stopped again then.
         """
         wanted = [self._part(name) for name in names] or list(self._parts.values())
-        fetch.ensure(self.settings, [part.name for part in wanted], self._screen)
+        self.tidying = fetch.ensure(self.settings, [part.name for part in wanted], self._screen)
         with self._alone():
             running = processes.leaders(self.settings.home)
             new = [part for part in wanted if part.name not in running]

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from threading import Thread
 
 from stack.errors import StackError
-from stack.fetch import collector, jars, tools
+from stack.fetch import collector, jars, tidy, tools
 from stack.fetch.commands import Commands
 from stack.fetch.work import Work
 from stack.locks import alone
@@ -18,15 +19,15 @@ STEPS: Mapping[str, Callable[[Work], None]] = {
 }
 
 
-def ensure(settings: Settings, parts: Collection[str], screen: Screen) -> None:
+def ensure(settings: Settings, parts: Collection[str], screen: Screen) -> Thread | None:
     """Have everything that these parts need, verified; the network's work and the compiler's go side by side.
 
     Raises StackError naming the part that could not be made. Interrupted at any moment it leaves no process, and half
-    made work is made anew the next time.
+    made work is made anew the next time. The thread returned deletes what was needed for building only.
     """
     steps = {name: step for name, step in STEPS.items() if name in parts}
     if not steps:
-        return
+        return None
     commands = Commands(settings.home)
     work = Work(settings.downloads, commands, screen)
     with ThreadPoolExecutor() as pool:
@@ -37,6 +38,7 @@ def ensure(settings: Settings, parts: Collection[str], screen: Screen) -> None:
         except BaseException:
             commands.stop()
             raise
+    return tidy.begin(settings.downloads)
 
 
 def _named(name: str, step: Callable[[Work], None], work: Work) -> None:

@@ -3,8 +3,8 @@ import os
 import time
 from pathlib import Path
 
-from stack.fetch import stamp
-from stack.fetch.work import Work, remove
+from stack.fetch import stamp, tidy
+from stack.fetch.work import Work
 from stack.settings import REPOSITORY
 from stack.toolchain import go
 
@@ -24,8 +24,7 @@ def build(work: Work) -> None:
         made = stamp.of_folder(new, made_from)
         stamp.finish(new, made, folder)
         work.screen.say("collector", "built")
-        if not os.environ.get("KEEP_GO_CACHE"):
-            remove(work.downloads / "go")
+    tidy.put_aside(work.downloads / "go")
     stamp.verify(folder, made)
 
 
@@ -55,7 +54,7 @@ def environment(downloads: Path) -> dict[str, str]:
     own = {
         "CGO_ENABLED": "0",
         "GOCACHE": str(caches / "cache"),
-        "GOFLAGS": "-mod=readonly",
+        "GOFLAGS": "-mod=readonly -modcacherw",
         "GOMODCACHE": str(caches / "mod"),
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",

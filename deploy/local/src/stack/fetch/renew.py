@@ -23,7 +23,7 @@ def collector_sources(settings: Settings) -> None:
     shutil.copy(BUILDER_CONFIG, new)
     command = [str(go(work.downloads)), "run", f"go.opentelemetry.io/collector/cmd/builder@v{_version()}"]
     command += ["--config", BUILDER_CONFIG.name, "--skip-compilation"]
-    environment = {**collector.environment(work.downloads), "GOFLAGS": ""}
+    environment = {**collector.environment(work.downloads), "GOFLAGS": "-modcacherw"}
     work.commands.run(command, environment, log=work.log("sources"), folder=new, each_line=work.say("sources"))
     for file in (new / collector.SOURCES.name).iterdir():
         shutil.copy(file, collector.SOURCES)

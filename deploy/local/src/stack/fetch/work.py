@@ -25,14 +25,6 @@ class Work:
     def new_folder(self, name: str) -> Path:
         """Return an empty folder to work in: what an interrupted attempt left there is gone."""
         folder = self.downloads / f"{name}.new"
-        remove(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder, also one that has read-only folders in it like Go's module cache."""
-    for path in [folder, *folder.rglob("*")] if folder.exists() else []:
-        if path.is_dir() and not path.is_symlink():
-            path.chmod(0o755)
-    shutil.rmtree(folder, ignore_errors=True)
