@@ -37,4 +37,6 @@ def command(settings: Settings) -> Iterator[Callable[..., subprocess.Popen[str]]
     yield start
     for process in begun:
         process.kill()
-        process.communicate()
+        process.wait()
+        assert process.stdout
+        process.stdout.close()

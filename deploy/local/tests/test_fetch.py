@@ -80,6 +80,16 @@ def test_work_that_was_interrupted_before_its_stamp_does_not_count(tmp_path: Pat
     assert damaged is None
 
 
+@pytest.mark.parametrize("variable", ["JAVA", "GO"])
+def test_a_java_or_go_of_ones_own_that_is_no_program_is_named(
+    settings: Settings, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "no-such-program")
+
+    with pytest.raises(StackError, match=f"{variable}=no-such-program is no program"):
+        Stack(settings).up("kafka")
+
+
 def _change_one_byte(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1

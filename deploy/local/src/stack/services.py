@@ -18,7 +18,7 @@ def instrumented(settings: Settings, program: str, *arguments: str) -> list[str]
 def environment(settings: Settings, service: str, **own: str) -> dict[str, str]:
     """Return a service's environment; what the shell has of OTEL_* stays out of it."""
     return {
-        **_env_file(OTEL_ENV),
+        **env_file(OTEL_ENV),
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{settings.otlp_http_port}",
         "OTEL_SERVICE_NAME": service,
         "PYTHONUNBUFFERED": "1",
@@ -50,6 +50,7 @@ def inherited() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
 
 
-def _env_file(path: Path) -> Mapping[str, str]:
+def env_file(path: Path) -> Mapping[str, str]:
+    """Read a file of NAME=value lines, as Docker Compose does."""
     lines = (line.strip() for line in path.read_text().splitlines())
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
