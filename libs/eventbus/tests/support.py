@@ -7,7 +7,7 @@ import os
 import signal
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from eventbus import Database, Event, Money, Outbox, Subscription, cloudevents, dead_letters, kafka
 from eventbus.cloudevents import Headers
 from eventbus.inbox import Inbox
+from eventbus.membership import Membership
 from eventbus.patience import Patience
 from eventbus.relay import Relay
 from eventbus.status import Status
@@ -92,11 +93,11 @@ def count(database: Database, table: Table) -> int:
         return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
-def make_patience(folder: Path, *parts: str) -> Patience:
+def make_patience(folder: Path, *parts: str, grace: float = 5) -> Patience:
     """Return a patience with a status file of its own, in which *parts* have not started yet."""
     status = Status(folder / f"{unique('status')}.json", *parts)
     status.fine("service")
-    return Patience(status, asyncio.Event())
+    return Patience(status, asyncio.Event(), grace=grace)
 
 
 def read_status(file: Path) -> dict[str, Any]:
@@ -214,6 +215,15 @@ class Kafka:
             await admin.close()
         return {at.partition: offset.offset for at, offset in offsets.items() if at.topic == topic}
 
+    async def until_committed(self, group: str, topic: str, offsets: dict[int, int]) -> None:
+        """Wait until a group has committed these offsets."""
+        found: dict[int, int] = {}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(15):
+                while found != offsets:
+                    found = await self.committed(group, topic)
+        assert found == offsets
+
 
 def encoded(event: Event, *, event_id: str | None = None, **changes: bytes | None) -> tuple[bytes, bytes, Headers]:
     """Return an event as key, value and headers; *changes* (with _ for -) replace headers, None removes one."""
@@ -286,14 +296,17 @@ class Service:
                 bench=Bench(self.database, Inbox(self.group), Outbox(self.group)),
                 dead_letters=dead_letters.DeadLetters(letters, group=self.group, patience=patience),
                 patience=patience,
+                membership=Membership(),
                 after_commit=lambda: None,
             ).run()
 
 
 @asynccontextmanager
-async def relaying(database: Database, broker: str, folder: Path) -> AsyncIterator[tuple[Relay, Running]]:
+async def relaying(
+    database: Database, broker: str, folder: Path, grace: float = 5
+) -> AsyncIterator[tuple[Relay, Running]]:
     """Run a relay."""
-    patience = make_patience(folder, "relay")
+    patience = make_patience(folder, "relay", grace=grace)
     relay = Relay(database, bootstrap_servers=broker, client_id=unique("relay"), patience=patience)
     async with running(patience, relay.run()) as handle:
         yield relay, handle

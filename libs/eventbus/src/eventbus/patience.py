@@ -22,11 +22,15 @@ class Stopped(Exception):
 
 
 class Patience:
-    """Repeat what fails for a reason outside of the process, for ever, until *stop* is set."""
+    """Repeat what fails for a reason outside of the process, for ever, until *stop* is set.
 
-    def __init__(self, status: Status, stop: asyncio.Event) -> None:
+    What is on its way then has *grace* seconds to arrive.
+    """
+
+    def __init__(self, status: Status, stop: asyncio.Event, *, grace: float = 5) -> None:
         self.status = status
         self.stop = stop
+        self._grace = grace
 
     async def until_done(
         self, part: str, action: Callable[[], Awaitable[T]], *, retry_on: tuple[type[Exception], ...]
@@ -52,19 +56,19 @@ class Patience:
                 return result
             await self.pause(delay)
 
-    async def acknowledged(self, part: str, future: "asyncio.Future[T]", *, grace: float = 5.0) -> T:
+    async def acknowledged(self, part: str, future: "asyncio.Future[T]") -> T:
         """Return the result of *future*; say so while it keeps everybody waiting.
 
-        An idempotent producer never gives up (aiokafka #1101). Raises Stopped where the process is to stop and *grace*
-        seconds bring no answer; the outcome is then unknown.
+        An idempotent producer never gives up (aiokafka #1101). Raises Stopped where the process is to stop and the
+        grace brings no answer; the outcome is then unknown.
         """
         while True:
-            await asyncio.wait({future}, timeout=grace)
+            await asyncio.wait({future}, timeout=self._grace)
             if future.done():
                 self.status.fine(part)
                 return future.result()
             if self.stop.is_set():
-                raise Stopped(f"{part}: no acknowledgement within {grace} s of stopping")
+                raise Stopped(f"{part}: no acknowledgement within {self._grace} s of stopping")
             self.status.trouble(part, "the broker does not acknowledge")
 
     @asynccontextmanager

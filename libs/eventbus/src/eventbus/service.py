@@ -14,12 +14,13 @@ from eventbus import dead_letters, kafka, logs
 from eventbus.database import Database
 from eventbus.event import Event
 from eventbus.inbox import Inbox
+from eventbus.membership import Fenced, Membership
 from eventbus.outbox import Outbox
 from eventbus.patience import Patience, Stopped
 from eventbus.relay import Relay
 from eventbus.status import Status
 from eventbus.subscription import Bench, Subscription
-from eventbus.worker import Fenced, Worker
+from eventbus.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,8 @@ async def _run(
     if subscriptions:
         topics[dead_letters.topic_of(name)] = dead_letters.TOPIC_SETTINGS
 
+    membership = Membership()
+
     async def consume() -> None:
         bench = Bench(database, Inbox(name), Outbox(name))
         consumer = kafka.consumer(servers, group=name, instance_id=config.instance_id)
@@ -93,6 +96,7 @@ async def _run(
                 bench=bench,
                 dead_letters=dead_letters.DeadLetters(letters, group=name, patience=patience),
                 patience=patience,
+                membership=membership,
                 after_commit=relay.wake,
             ).run()
 

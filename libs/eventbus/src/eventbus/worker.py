@@ -13,6 +13,7 @@ from opentelemetry.trace import StatusCode
 from eventbus.cloudevents import Message, decode
 from eventbus.dead_letters import DeadLetters
 from eventbus.errors import Poison
+from eventbus.membership import Fenced, Membership
 from eventbus.patience import Patience, Stopped, backoff
 from eventbus.subscription import Bench, Outcome, Subscription
 
@@ -22,13 +23,6 @@ COMMIT_EVERY_S = 0.2
 FINISH_BEFORE_REVOCATION_S = 5
 COMMIT_TIMEOUT_S = 2
 COMMIT_AGAIN_AFTER_S = 2
-# A session lives for 6 s, so no accident costs a member its id so often.
-FENCED_AFTER = 4
-FENCED_WITHIN_S = 10
-
-
-class Fenced(Exception):
-    """Another living process has the same INSTANCE_ID: the two take the partitions from each other for ever."""
 
 
 class Worker:
@@ -46,6 +40,7 @@ class Worker:
         bench: Bench,
         dead_letters: DeadLetters,
         patience: Patience,
+        membership: Membership,
         after_commit: Callable[[], None],
     ) -> None:
         self._consumer = consumer
@@ -54,12 +49,13 @@ class Worker:
         self._bench = bench
         self._dead_letters = dead_letters
         self._patience = patience
+        self._membership = membership
+        self._member_id: str | None = None
         self._after_commit = after_commit
         self._in_hand = asyncio.Lock()
         self._done: dict[TopicPartition, int] = {}
         self._commit_due = 0.0
         self._wait: asyncio.Timeout | None = None
-        self._memberships: dict[str, float] = {}
 
     async def run(self) -> None:
         """Work until the process is to stop: the record in hand is finished, its offset committed.
@@ -73,7 +69,7 @@ class Worker:
         self._patience.status.fine("worker")
         try:
             while not self._patience.stop.is_set():
-                if len(self._memberships) >= FENCED_AFTER:
+                if self._membership.fenced:
                     raise Fenced
                 if record := await self._next_record():
                     async with self._in_hand:
@@ -153,14 +149,13 @@ class Worker:
             await self.commit()
 
     def joined(self) -> None:
-        """Note the id by which the group knows this member; the broker gives a new one to whoever takes its place."""
-        now = asyncio.get_running_loop().time()
-        recent = {member: since for member, since in self._memberships.items() if now - since < FENCED_WITHIN_S}
+        """Note under which id the group knows this consumer now."""
         # aiokafka has no public name for it.
-        member = self._consumer._coordinator.member_id  # type: ignore[union-attr]
-        self._memberships = {**recent, member: now}
-        if len(self._memberships) >= FENCED_AFTER:
+        member_id = self._consumer._coordinator.member_id  # type: ignore[union-attr]
+        if self._member_id not in (None, member_id):
+            self._membership.taken()
             self._interrupt_wait()
+        self._member_id = member_id
 
     async def commit(self) -> None:
         """Commit the offsets of finished records; what fails is tried again, unless the partitions are gone."""

@@ -1,0 +1,103 @@
+import asyncio
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import InvalidTopicError, KafkaConnectionError
+from eventbus import kafka as bus_kafka
+from eventbus.patience import Stopped
+
+from .support import Kafka, make_patience, unique
+
+
+async def partitions(kafka: Kafka, *topics: str) -> list[int]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.broker)
+    await admin.start()
+    try:
+        return [len(topic["partitions"]) for topic in await admin.describe_topics(list(topics))]
+    finally:
+        await admin.close()
+
+
+async def test_missing_topics_are_created_and_others_left_as_they_are(kafka: Kafka) -> None:
+    missing, existing = unique("orders"), unique("orders")
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.broker)
+    await admin.start()
+    await admin.create_topics([NewTopic(existing, 1, 1)])
+    await admin.close()
+    for _ in range(2):
+        await bus_kafka.create_topics(kafka.broker, {missing: {}, existing: {}}, kafka.patience)
+
+    assert await partitions(kafka, missing) == [3]
+    assert await partitions(kafka, existing) == [1]
+
+
+async def test_a_topic_that_cannot_be_created_is_an_error_that_names_it(kafka: Kafka) -> None:
+    with pytest.raises(InvalidTopicError, match="not/a/topic"):
+        await bus_kafka.create_topics(kafka.broker, {"not/a/topic": {}}, kafka.patience)
+
+
+async def test_a_broker_that_is_away_is_an_error(tmp_path: Path, unused_tcp_port: int) -> None:
+    with pytest.raises(KafkaConnectionError):
+        await bus_kafka.create_topics(f"127.0.0.1:{unused_tcp_port}", {"orders": {}}, make_patience(tmp_path))
+
+
+async def test_a_stop_ends_connecting_to_a_broker_that_does_not_answer(tmp_path: Path) -> None:
+    patience = make_patience(tmp_path)
+    silent = socket.create_server(("127.0.0.1", 0))
+    broker = f"127.0.0.1:{silent.getsockname()[1]}"
+    asyncio.get_running_loop().call_later(0.1, patience.stop.set)
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        await bus_kafka.create_topics(broker, {"orders": {}}, patience)
+    for client in (
+        bus_kafka.producer(broker, "p"),
+        bus_kafka.consumer(broker, group="g", instance_id="i"),
+    ):
+        with pytest.raises(Stopped):
+            async with bus_kafka.running(client, patience):
+                pytest.fail("started without a broker")
+    silent.close()
+
+    assert time.monotonic() - began < 3
+
+
+class Stubborn:
+    """A client whose stop never ends, as aiokafka's may (#1101, #773)."""
+
+    def __init__(self) -> None:
+        self.stopping = False
+
+    async def start(self) -> None:
+        """Start."""
+
+    async def stop(self) -> None:
+        self.stopping = True
+        await asyncio.Event().wait()
+
+
+async def test_a_client_that_does_not_stop_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(bus_kafka, "STOP_TIMEOUT_S", 0.01)
+    client = Stubborn()
+    async with bus_kafka.running(client, make_patience(tmp_path)):
+        pass
+
+    assert client.stopping
+    assert "a Kafka client did not stop cleanly" in caplog.messages
+
+
+async def test_a_client_is_stopped_also_where_its_use_fails(tmp_path: Path) -> None:
+    class Client(Stubborn):
+        async def stop(self) -> None:
+            self.stopping = True
+
+    client = Client()
+    with pytest.raises(LookupError):
+        async with bus_kafka.running(client, make_patience(tmp_path)):
+            raise LookupError
+
+    assert client.stopping

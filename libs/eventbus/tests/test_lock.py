@@ -1,0 +1,56 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+from eventbus.lock import only_one
+from eventbus.patience import Stopped
+
+from .support import eventually, make_patience, status_of
+
+
+async def test_one_holds_the_lock_while_others_stand_by_and_take_it_one_after_the_other(tmp_path: Path) -> None:
+    inside: list[int] = []
+    order: list[int] = []
+    most = 0
+    patience = make_patience(tmp_path, "relay")
+
+    async def relay(number: int) -> None:
+        nonlocal most
+        async with only_one(tmp_path / "lock", patience):
+            inside.append(number)
+            order.append(number)
+            most = max(most, len(inside))
+            for _ in range(5):
+                await asyncio.sleep(0)  # the others have their chance
+            inside.remove(number)
+
+    await asyncio.gather(*(relay(number) for number in range(3)))
+
+    assert most == 1
+    assert sorted(order) == [0, 1, 2]
+
+
+async def test_standing_by_is_being_ready_and_ends_at_once_at_a_stop(tmp_path: Path) -> None:
+    patience = make_patience(tmp_path, "relay")
+
+    async def stand_by() -> None:
+        async with only_one(tmp_path / "lock", patience):
+            pytest.fail("the lock is held")
+
+    async with only_one(tmp_path / "lock", make_patience(tmp_path)):
+        task = asyncio.create_task(stand_by())
+        await eventually("the standby is ready", lambda: status_of(patience)["ready"])
+        patience.stop.set()
+        await eventually("the standby has ended", task.done, seconds=0.3)
+
+    assert isinstance(task.exception(), Stopped)
+
+
+async def test_an_exception_gives_the_lock_back(tmp_path: Path) -> None:
+    with pytest.raises(LookupError):
+        async with only_one(tmp_path / "lock", make_patience(tmp_path)):
+            raise LookupError
+    async with only_one(tmp_path / "lock", make_patience(tmp_path)):
+        taken = True
+
+    assert taken

@@ -1,0 +1,67 @@
+import json
+import logging
+import sys
+from datetime import datetime
+
+import pytest
+from eventbus import logs
+
+
+def formatted(*args: object, **extra: object) -> dict[str, object]:
+    record = logging.LogRecord("billing", logging.WARNING, __file__, 1, "%s went %s", args, None)
+    vars(record).update(extra)
+    line = logs.formatter().format(record)
+    assert "\n" not in line
+    document: dict[str, object] = json.loads(line)
+    return document
+
+
+def test_a_log_line_is_one_json_object_with_what_the_caller_adds() -> None:
+    line = formatted("it", "well\nand on", order_id="o-1")
+    time = datetime.fromisoformat(str(line.pop("time")))
+
+    assert time.tzinfo is not None
+    assert line == {
+        "level": "WARNING",
+        "logger": "billing",
+        "message": "it went well\nand on",
+        "trace_id": None,
+        "span_id": None,
+        "order_id": "o-1",
+    }
+
+
+def test_the_ids_of_the_span_are_on_the_line() -> None:
+    line = formatted(
+        "it", "well", otelTraceID="a" * 32, otelSpanID="b" * 16, otelServiceName="x", otelTraceSampled=True
+    )
+
+    assert (line["trace_id"], line["span_id"]) == ("a" * 32, "b" * 16)
+    assert not [name for name in line if name.startswith("otel")]
+
+
+def test_an_exception_is_part_of_its_line() -> None:
+    try:
+        raise LookupError("lost")
+    except LookupError:
+        record = logging.LogRecord("billing", logging.ERROR, __file__, 1, "failed", (), sys.exc_info())
+    line = json.loads(logs.formatter().format(record))
+
+    assert "LookupError: lost" in line["exc_info"]
+
+
+@pytest.fixture
+def root_logger() -> object:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield root
+    root.handlers[:], root.level = before
+
+
+def test_all_loggers_write_to_stderr(root_logger: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure()
+    logging.getLogger("aiokafka").info("hello")
+    logging.getLogger("aiokafka").debug("not this")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+    assert [(line["logger"], line["message"]) for line in lines] == [("aiokafka", "hello")]

@@ -1,0 +1,106 @@
+import socket
+from pathlib import Path
+
+import pytest
+from eventbus import Database
+from eventbus.tables import outbox
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from .processes import TinyService, collecting
+from .support import Kafka, OrderPlaced, count, encoded, eventually, header, unique
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+SPAN_ID = "b7ad6b7169203331"
+
+
+def order(order_id: str) -> "tuple[bytes, bytes, list[tuple[str, bytes]]]":
+    return encoded(OrderPlaced(order_id=order_id), traceparent=f"00-{TRACE_ID}-{SPAN_ID}-01".encode())
+
+
+async def test_a_service_creates_its_topics_handles_publishes_and_at_sigterm_ends_with_all_spans_exported(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    orders, invoices = unique("orders"), unique("invoices")
+    with collecting() as collected:
+        tiny = TinyService(tmp_path / "tiny.db", kafka.broker, invoices, orders, otlp=collected.endpoint)
+        with tiny.run():
+            await tiny.ready()
+            await kafka.put(orders, order("o-1"), (b"k", b"garbage", []))
+            await kafka.until_committed(tiny.service, orders, {0: 2})
+            exit_code, took = await tiny.terminate()
+    spans = {span.span_id: span for span in collected.spans}
+    chains = sorted(chain(spans, span) for span in collected.spans if span.name.startswith("send"))
+    published = sorted(header(record, "traceparent") or "" for record in await kafka.records(invoices))
+    letters = await kafka.records(f"{tiny.service}.dlq")
+    logged = {(line["message"], line.get("key")): line for line in tiny.logs}
+    (processing,) = [s for s in collected.spans if s.name == f"process {orders}" and not s.events]
+
+    assert (exit_code, took < 10) == (0, True)
+    assert tiny.status == {"ready": False, "reason": "service: stopped"}
+    assert chains == [
+        [f"send {invoices}", f"process {orders}", SPAN_ID],
+        [f"send {tiny.service}.dlq", f"process {orders}", ""],
+    ]
+    assert len(collected.spans) == 4
+    assert [each.split("-")[1] for each in published] == [TRACE_ID]
+    assert len(letters) == 1
+    for message in ("handled", "published"):
+        assert logged[message, "o-1"]["trace_id"] == TRACE_ID
+        assert logged[message, "o-1"]["span_id"] == processing.span_id.hex()
+    assert logged["stopped", None]["trace_id"] in (None, "0")
+
+
+def chain(spans: dict[bytes, Span], span: Span) -> list[str]:
+    """Return the names from a span to its root, and the id of a parent that is somebody else's."""
+    parent = spans.get(span.parent_span_id)
+    return [span.name, *(chain(spans, parent) if parent else [span.parent_span_id.hex()])]
+
+
+async def test_sigterm_while_the_broker_does_not_answer_ends_within_ten_seconds(kafka: Kafka, tmp_path: Path) -> None:
+    orders, invoices = unique("orders"), unique("invoices")
+    tiny = TinyService(tmp_path / "tiny.db", kafka.broker, invoices, orders)
+    database = Database(f"sqlite:///{tiny.database}")
+    with tiny.run():
+        await tiny.ready()
+        await kafka.put(orders, *(order(f"o-{number}") for number in range(200)))
+        await eventually("it works", lambda: count(database, outbox) > 5)
+        async with kafka.paused():
+            await eventually("it is not ready", lambda: not tiny.status["ready"])
+            exit_code, took = await tiny.terminate(within=20)
+    database.close()
+
+    assert exit_code == 0
+    assert took < 10
+
+
+@pytest.mark.parametrize("silent", [True, False])
+async def test_sigterm_before_the_broker_was_ever_there_ends_at_once(tmp_path: Path, silent: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        if not silent:
+            listening.close()
+        tiny = TinyService(tmp_path / "tiny.db", f"127.0.0.1:{port}", "invoices", "orders")
+        with tiny.run():
+            await eventually("it has started", lambda: tiny.status.get("reason"))
+            status = tiny.status
+            exit_code, took = await tiny.terminate()
+
+    assert not status["ready"]
+    assert (exit_code, took < 5) == (0, True)
+
+
+async def test_two_services_with_one_instance_id_end_and_say_why(kafka: Kafka, tmp_path: Path) -> None:
+    orders, invoices = unique("orders"), unique("invoices")
+    tinies = [
+        TinyService(tmp_path / f"{number}.db", kafka.broker, invoices, orders, service="tiny", instance_id="tiny-1")
+        for number in range(2)
+    ]
+    with tinies[0].run(), tinies[1].run():
+        await eventually(
+            "one of them has ended", lambda: [t for t in tinies if t.process.poll() is not None], seconds=30
+        )
+        ended = next(tiny for tiny in tinies if tiny.process.poll() is not None)
+
+    assert ended.process.returncode == 1
+    assert ended.logs[-1]["message"] == "another process uses INSTANCE_ID tiny-1: give each its own"
+    assert ended.logs[-1]["level"] == "CRITICAL"

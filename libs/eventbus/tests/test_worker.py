@@ -1,0 +1,486 @@
+import asyncio
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, KafkaConnectionError
+from eventbus import Database, Event, Outbox, Subscription, outside_transaction, within_transaction
+from eventbus.dead_letters import DeadLetters
+from eventbus.errors import Poison
+from eventbus.inbox import Inbox
+from eventbus.membership import Fenced, Membership
+from eventbus.subscription import Bench
+from eventbus.tables import inbox
+from eventbus.worker import Worker
+from opentelemetry.trace import StatusCode
+from sqlalchemy import Connection, insert
+
+from .support import (
+    Kafka,
+    OrderPlaced,
+    Recorded,
+    Running,
+    Service,
+    count,
+    effects,
+    effects_of,
+    encoded,
+    eventually,
+    header,
+    make_patience,
+    running,
+    status_of,
+    traceparent,
+    unique,
+)
+
+
+class Handler:
+    """Store each order as an effect. What a test wants to happen before that, it puts into `first`."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def first(self, order_id: str) -> None:
+        """Nothing."""
+
+    def __call__(self, order: OrderPlaced, connection: Connection) -> Event | None:
+        self.calls.append(order.order_id)
+        self.first(order.order_id)
+        connection.execute(insert(effects).values(order_id=order.order_id))
+        return None
+
+    def on(self, topic: str) -> Subscription:
+        """Subscribe to the orders of a topic."""
+        return within_transaction(OrderPlaced.on(topic), self, lambda connection: connection)
+
+
+class FailsAtFirst(Handler):
+    """Fail so many times for one order."""
+
+    def __init__(self, order_id: str, times: int) -> None:
+        super().__init__()
+        self._order_id = order_id
+        self._left = times
+
+    def first(self, order_id: str) -> None:
+        if order_id == self._order_id and self._left:
+            self._left -= 1
+            raise ConnectionRefusedError("no mail server")
+
+
+class Waits(Handler):
+    """Wait until the test lets it go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+
+    def first(self, order_id: str) -> None:
+        assert self.go_on.wait(timeout=20)
+
+
+def orders(*order_ids: str) -> "list[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]]":
+    return [encoded(OrderPlaced(order_id=order)) for order in order_ids]
+
+
+async def test_each_record_is_handled_once_and_its_offset_committed_while_the_worker_goes_on(
+    kafka: Kafka, database: Database, service: Service
+) -> None:
+    topic = await kafka.topic()
+    names = [f"{partition}-{number:02}" for partition in range(3) for number in range(20 + partition)]
+    for partition in range(3):
+        await kafka.put(topic, *orders(*(n for n in names if n.startswith(f"{partition}-"))), partition=partition)
+    handler = Handler()
+    async with service.working(handler.on(topic)):
+        await eventually("all orders are handled", lambda: count(database, effects) == len(names))
+        await kafka.until_committed(service.group, topic, {0: 20, 1: 21, 2: 22})
+
+    assert sorted(handler.calls) == sorted(names)
+    for partition in range(3):
+        mine = [order for order in effects_of(database) if order.startswith(f"{partition}-")]
+        assert mine == sorted(mine)
+
+
+async def test_the_spans_of_handled_records_continue_their_traces_and_are_no_duplicates(
+    kafka: Kafka, database: Database, service: Service, recorded: Recorded
+) -> None:
+    topic = await kafka.topic()
+    with recorded.tracer.start_as_current_span("the cause") as cause:
+        parent = f"00-{cause.get_span_context().trace_id:032x}-{cause.get_span_context().span_id:016x}-01"
+        record = encoded(OrderPlaced(order_id="o-1"), traceparent=parent.encode())
+    await kafka.put(topic, record)
+    async with service.working(Handler().on(topic)):
+        await eventually("the order is handled", lambda: effects_of(database))
+    (span,) = recorded.spans(f"process {topic}")
+
+    assert span.parent is not None
+    assert (span.context.trace_id, span.parent.span_id) == (
+        cause.get_span_context().trace_id,
+        cause.get_span_context().span_id,
+    )
+    assert span.status.status_code is StatusCode.UNSET
+    assert "journey.duplicate" not in (span.attributes or {})
+
+
+async def test_a_message_that_comes_twice_has_one_effect_and_its_second_span_says_so(
+    kafka: Kafka, database: Database, service: Service, recorded: Recorded
+) -> None:
+    topic = await kafka.topic()
+    message = encoded(OrderPlaced(order_id="o-1"), event_id="e-1")
+    await kafka.put(topic, message, message, *orders("o-2"))
+    async with service.working(Handler().on(topic)):
+        await eventually("the order behind is handled", lambda: "o-2" in effects_of(database))
+    marks = [(span.attributes or {}).get("journey.duplicate") for span in recorded.spans(f"process {topic}")]
+
+    assert effects_of(database) == ["o-1", "o-2"]
+    assert marks == [None, True, None]
+
+
+async def test_records_that_come_again_after_a_crash_have_one_effect(
+    kafka: Kafka, database: Database, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = await kafka.topic()
+    await kafka.put(topic, *orders("o-1", "o-2", "o-3"))
+    again = Handler()
+
+    async def crashes_before() -> None:
+        """Commit nothing."""
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Worker, "commit", lambda self: crashes_before())
+        async with service.working(Handler().on(topic), instance_id="same"):
+            await eventually("all orders are handled", lambda: count(database, effects) == 3)
+    offsets_before = await kafka.committed(service.group, topic)
+    async with service.working(again.on(topic), instance_id="same"):
+        await kafka.until_committed(service.group, topic, {0: 3})
+
+    assert offsets_before == {}
+    assert effects_of(database) == ["o-1", "o-2", "o-3"]
+    assert again.calls == []
+
+
+async def test_a_handler_that_fails_is_tried_again_in_place_while_the_worker_is_not_ready(
+    kafka: Kafka, database: Database, service: Service, recorded: Recorded
+) -> None:
+    topic = await kafka.topic()
+    await kafka.put(topic, *orders("o-1", "o-2", "o-3"))
+    handler = FailsAtFirst("o-2", times=3)
+    async with service.working(handler.on(topic)) as worker:
+        await eventually("the worker is not ready", lambda: not status_of(worker.patience)["ready"])
+        reason = status_of(worker.patience)["reason"]
+        await eventually("all orders are handled", lambda: count(database, effects) == 3)
+        await eventually("the worker is ready", lambda: status_of(worker.patience)["ready"])
+    spans = recorded.spans(f"process {topic}")
+
+    assert reason == "worker: ConnectionRefusedError, trying again"
+    assert handler.calls == ["o-1", "o-2", "o-2", "o-2", "o-2", "o-3"]
+    assert effects_of(database) == ["o-1", "o-2", "o-3"]
+    assert [len(span.events) for span in spans] == [0, 3, 0]
+    assert dict(spans[1].events[0].attributes or {})["exception.type"] == "ConnectionRefusedError"
+    assert spans[1].status.status_code is StatusCode.UNSET
+    assert await kafka.committed(service.group, topic) == {0: 3}
+
+
+async def test_what_the_handler_calls_poison_goes_to_the_dead_letters_at_once(
+    kafka: Kafka, database: Database, service: Service
+) -> None:
+    class Refuses(Handler):
+        def first(self, order_id: str) -> None:
+            if order_id == "o-1":
+                raise Poison("the address is not valid")
+
+    topic = await kafka.topic()
+    await kafka.create(service.letters)
+    await kafka.put(topic, *orders("o-1", "o-2"))
+    handler = Refuses()
+    async with service.working(handler.on(topic)):
+        await eventually("the order behind is handled", lambda: effects_of(database))
+    (letter,) = await kafka.records(service.letters)
+
+    assert handler.calls == ["o-1", "o-2"]
+    assert effects_of(database) == ["o-2"]
+    assert header(letter, "dlq.error-message") == "the address is not valid"
+    assert count(database, inbox) == 1
+
+
+GOOD = OrderPlaced(order_id="bad")
+POISON = {
+    "bytes": (b"k", b"\xff\x00", encoded(GOOD)[2]),
+    "wrong shape": (b"k", b'["o-1"]', encoded(GOOD)[2]),
+    "no headers": (b"k", b"{}", []),
+    "unknown type": encoded(GOOD, ce_type=b"order.lost.v1"),
+    "broken id": encoded(GOOD, ce_id=b"\xff"),
+    "broken traceparent": (b"k", b"{}", [("traceparent", b"\xff\xfe"), ("baggage", b"\xff"), ("tracestate", b"=")]),
+    "tombstone": (b"k", None, encoded(GOOD)[2]),
+    "neither key nor value": (None, None, [("ce_id", b"e-1")]),
+}
+
+
+async def test_poison_goes_to_the_dead_letters_in_its_trace_and_the_orders_behind_it_are_handled(
+    kafka: Kafka, database: Database, service: Service, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = await kafka.topic()
+    await kafka.create(service.letters)
+    # A producer of aiokafka refuses a record that has neither key nor value; others send it.
+    monkeypatch.setattr("aiokafka.AIOKafkaProducer.send", _send_whatever)
+    await kafka.put(topic, *orders("o-1"), *POISON.values(), *orders("o-2"))
+    monkeypatch.undo()
+    async with service.working(Handler().on(topic)) as worker:
+        await eventually("the order behind is handled", lambda: "o-2" in effects_of(database))
+        status = status_of(worker.patience)
+    sent = (await kafka.records(topic))[1:-1]
+    letters = {header(letter, "dlq.original-offset"): letter for letter in await kafka.records(service.letters)}
+    processing = recorded.spans(f"process {topic}")
+    sending = {traceparent(span): span for span in recorded.spans(f"send {service.letters}")}
+
+    assert status["ready"]
+    assert effects_of(database) == ["o-1", "o-2"]
+    assert len(letters) == len(sent) == len(POISON)
+    for record, span in zip(sent, processing[1:-1], strict=True):
+        letter = letters[str(record.offset)]
+        letter_span = sending[str(header(letter, "traceparent"))]
+        assert (letter.key or None, letter.value) == (record.key, record.value)
+        assert letter_span.parent is not None
+        assert letter_span.parent.span_id == span.context.span_id
+        assert letter_span.context.trace_id == span.context.trace_id
+        assert span.status.status_code is StatusCode.ERROR
+        assert (span.attributes or {})["error.type"] == "Poison"
+        assert [event.name for event in span.events] == ["exception"]
+        assert span.start_time <= letter_span.start_time <= letter_span.end_time <= span.end_time  # type: ignore[operator]
+    assert await kafka.committed(service.group, topic) == {0: len(POISON) + 2}
+
+
+async def _send_whatever(
+    producer: Any, topic: str, value: bytes | None, *, key: bytes | None, headers: Any, partition: int
+) -> Any:
+    await producer.client._wait_on_metadata(topic)
+    return await producer._message_accumulator.add_message(
+        TopicPartition(topic, partition), key, value, 10, headers=headers
+    )
+
+
+async def test_a_stop_while_it_waits_for_a_record_ends_at_once(
+    kafka: Kafka, service: Service, database: Database
+) -> None:
+    topic = await kafka.topic()
+    await kafka.put(topic, *orders("o-1"))
+    async with service.working(Handler().on(topic)) as worker:
+        await eventually("the order is handled", lambda: effects_of(database))
+        took = await worker.stop()
+
+    assert took < 3
+    assert await kafka.committed(service.group, topic) == {0: 1}
+
+
+async def test_a_stop_while_a_handler_works_lets_it_finish_commits_and_takes_no_other_record(
+    kafka: Kafka, service: Service, database: Database
+) -> None:
+    topic = await kafka.topic()
+    await kafka.put(topic, *orders("o-1", "o-2"))
+    handler = Waits()
+    async with service.working(handler.on(topic)) as worker:
+        await eventually("the handler works", lambda: handler.calls)
+        stopping = asyncio.create_task(worker.stop())
+        await eventually("the stop is asked for", worker.patience.stop.is_set)
+        handler.go_on.set()
+        await stopping
+
+    assert effects_of(database) == ["o-1"]
+    assert await kafka.committed(service.group, topic) == {0: 1}
+
+
+async def test_a_stop_while_a_record_is_tried_again_leaves_it_for_the_next_start(
+    kafka: Kafka, service: Service, database: Database
+) -> None:
+    topic = await kafka.topic()
+    await kafka.put(topic, *orders("o-1", "o-2", "o-3"))
+    handler = FailsAtFirst("o-2", times=100)
+    async with service.working(handler.on(topic), instance_id="same") as worker:
+        await eventually("the handler has failed four times", lambda: handler.calls.count("o-2") == 4)
+        took = await worker.stop()
+    offsets = await kafka.committed(service.group, topic)
+    async with service.working(Handler().on(topic), instance_id="same"):
+        await eventually("all orders are handled", lambda: len(effects_of(database)) == 3)
+
+    assert took < 3
+    assert offsets == {0: 1}
+    assert effects_of(database) == ["o-1", "o-2", "o-3"]
+
+
+async def test_members_that_come_and_go_under_load_lose_nothing_and_repeat_no_effect(
+    kafka: Kafka, service: Service, database: Database
+) -> None:
+    topic = await kafka.topic()
+    names = [[f"{partition}-{number:03}" for number in range(150)] for partition in range(3)]
+    handlers = [Handler() for _ in range(3)]
+    every_name = sorted(name for each in names for name in each)
+
+    async with service.working(handlers[0].on(topic)):
+        for partition in range(3):
+            await kafka.put(topic, *orders(*names[partition][:75]), partition=partition)
+        await eventually("the first member works", lambda: len(handlers[0].calls) > 10)
+        async with service.working(handlers[1].on(topic), instance_id="second"):
+            for partition in range(3):
+                await kafka.put(topic, *orders(*names[partition][75:]), partition=partition)
+            await eventually("the second member works", lambda: handlers[1].calls)
+        # A static member does not leave the group: for a session its partitions wait for its return.
+        async with service.working(handlers[2].on(topic), instance_id="second"):
+            await eventually("all orders are handled", lambda: len(effects_of(database)) >= 450, seconds=20)
+
+    assert sorted(effects_of(database)) == every_name
+    for partition in range(3):
+        mine = [order for order in effects_of(database) if order.startswith(f"{partition}-")]
+        assert mine == sorted(mine)
+
+
+async def test_a_member_that_loses_its_partitions_finishes_the_record_in_hand_and_commits_it_first(
+    kafka: Kafka, service: Service, database: Database
+) -> None:
+    class Mails:
+        """Handle outside of a transaction: nothing but the commit keeps another member from the same record."""
+
+        def __init__(self) -> None:
+            self.sent: list[str] = []
+            self.go_on = threading.Event()
+
+        def __call__(self, order: OrderPlaced, _: None) -> str:
+            self.sent.append(order.order_id)
+            assert self.go_on.wait(timeout=20)
+            return order.order_id
+
+    def note(connection: Connection, order_id: str) -> None:
+        connection.execute(insert(effects).values(order_id=order_id))
+
+    topic = await kafka.topic()
+    event = OrderPlaced.on(topic)
+    mails = Mails()
+    subscription = outside_transaction(event, mails, None, record=note)
+    for partition in range(3):
+        await kafka.put(topic, *orders(f"{partition}-1"), partition=partition)
+    async with service.working(subscription):
+        await eventually("the first member has a record in hand", lambda: mails.sent)
+        in_hand = mails.sent[0]
+        asyncio.get_running_loop().call_later(1.5, mails.go_on.set)  # the second has joined by then
+        async with service.working(subscription):
+            await eventually("all orders are handled", lambda: len(effects_of(database)) == 3)
+
+    assert mails.sent.count(in_hand) == 1
+    assert sorted(mails.sent) == ["0-1", "1-1", "2-1"]
+
+
+async def test_a_member_whose_instance_id_another_one_uses_ends(
+    kafka: Kafka, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = await kafka.topic()
+    members = await join_one_after_the_other(service, topic, caplog, "same", "same")
+    await eventually("a member has ended", lambda: any(member.task.done() for member in members), seconds=20)
+    ends = await asyncio.gather(*(member.stop() for member in members), return_exceptions=True)
+
+    assert any(isinstance(end, Fenced) for end in ends)
+
+
+async def test_members_that_join_one_after_the_other_are_not_taken_for_one(
+    kafka: Kafka, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = await kafka.topic()
+    members = await join_one_after_the_other(service, topic, caplog, *(unique("member") for _ in range(6)))
+    ends = await asyncio.gather(*(member.stop() for member in members), return_exceptions=True)
+
+    assert [end for end in ends if isinstance(end, BaseException)] == []
+
+
+async def join_one_after_the_other(
+    service: Service, topic: str, caplog: pytest.LogCaptureFixture, *instance_ids: str
+) -> list[Running]:
+    """Start members of the group, each when those before it have their partitions."""
+    caplog.set_level("INFO", "eventbus.worker")
+    members: list[Running] = []
+    for instance_id in instance_ids:
+        patience = make_patience(service.folder)
+        caplog.clear()
+        members.append(
+            Running(patience, asyncio.create_task(service._work(patience, (Handler().on(topic),), instance_id)))
+        )
+        others = len({*instance_ids[: len(members)]})
+        await eventually("all have partitions", lambda: caplog.messages.count("partitions assigned") >= others)  # noqa: B023
+    return members
+
+
+class FakeConsumer:
+    """Hand over one record of each partition; commit as the test says."""
+
+    def __init__(self, topic: str, *answers: BaseException | None) -> None:
+        self.partitions = {TopicPartition(topic, number) for number in range(2)}
+        self.committed: list[dict[TopicPartition, int]] = []
+        self._answers = list(answers)
+        self._records = [
+            ConsumerRecord(topic, each.partition, 7, 0, 0, key, value, None, 0, 0, tuple(headers))
+            for each in sorted(self.partitions)
+            for key, value, headers in orders(f"o-{each.partition}")
+        ]
+
+    def subscribe(self, topics: Iterable[str], listener: object) -> None:
+        pass
+
+    def assignment(self) -> set[TopicPartition]:
+        return self.partitions
+
+    async def getone(self) -> ConsumerRecord[bytes, bytes]:
+        if self._records:
+            return self._records.pop(0)
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        self.committed.append(offsets)
+        if self._answers and (answer := self._answers.pop(0)):
+            raise answer
+
+
+def work(consumer: FakeConsumer, service: Service, patience: Any, subscriptions: Sequence[Subscription]) -> Worker:
+    bench = Bench(service.database, Inbox("fake"), Outbox("fake"))
+    letters = DeadLetters(None, group="fake", patience=patience)  # type: ignore[arg-type]
+    return Worker(
+        consumer,  # type: ignore[arg-type]
+        subscriptions,
+        bench=bench,
+        dead_letters=letters,
+        patience=patience,
+        membership=Membership(),
+        after_commit=lambda: None,
+    )
+
+
+@pytest.mark.parametrize("error", [KafkaConnectionError(), TimeoutError()])
+async def test_offsets_that_cannot_be_committed_are_kept_and_committed_later(
+    error: Exception, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.setattr("eventbus.worker.COMMIT_AGAIN_AFTER_S", 0.3)
+    consumer = FakeConsumer("orders", error)
+    patience = make_patience(tmp_path)
+    worker = work(consumer, service, patience, [Handler().on("orders")])
+    async with running(patience, worker.run()):
+        await eventually("the worker is not ready", lambda: not status_of(patience)["ready"])
+        reason = status_of(patience)["reason"]
+        await eventually("the worker is ready", lambda: status_of(patience)["ready"])
+    everything = {partition: 8 for partition in consumer.partitions}
+
+    assert reason == f"offsets: not committed: {type(error).__name__}"
+    assert consumer.committed[-1] == everything
+    assert effects_of(service.database) == ["o-0", "o-1"]
+
+
+async def test_offsets_of_partitions_that_have_gone_are_forgotten(service: Service, tmp_path: Any) -> None:
+    consumer = FakeConsumer("orders", CommitFailedError())
+    patience = make_patience(tmp_path)
+    async with running(patience, work(consumer, service, patience, [Handler().on("orders")]).run()):
+        await eventually("a commit was tried", lambda: consumer.committed)
+        consumer.partitions = {TopicPartition("orders", 1)}
+        await eventually("both orders are handled", lambda: len(effects_of(service.database)) == 2)
+    tried = consumer.committed[0]
+    later = {partition for offsets in consumer.committed[1:] for partition in offsets}
+
+    assert later == {TopicPartition("orders", 1)} - tried.keys()
+    assert status_of(patience)["ready"]
