@@ -5,10 +5,10 @@ import json
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from stack import Stack
 
 from tests.e2e.polling import poll_until
 from tests.e2e.shop import Shop
+from tests.e2e.system import System
 
 ATTRIBUTES = {
     "ce_specversion": b"1.0",
@@ -67,15 +67,15 @@ async def dead_letters(servers: str, group: str) -> list[tuple[bytes, bytes | No
 
 
 @pytest.mark.parametrize("topic", ["orders", "invoices"])
-def test_garbage_is_set_aside_and_the_orders_behind_it_are_exact(shop: Shop, stack: Stack, topic: str) -> None:
-    asyncio.run(send(stack.settings.kafka, topic))
+def test_garbage_is_set_aside_and_the_orders_behind_it_are_exact(shop: Shop, system: System, topic: str) -> None:
+    asyncio.run(send(system.kafka, topic))
     orders = shop.place_all(range(300, 330))
 
     shop.expect_exact_journeys(orders)
     shop.expect_one_mail_each(orders)
     letters = poll_until(
         lambda: (
-            (found := asyncio.run(dead_letters(stack.settings.kafka, GROUPS[topic])))
+            (found := asyncio.run(dead_letters(system.kafka, GROUPS[topic])))
             and len(found) >= 3 * len(garbage(topic))
             and found
         ),
@@ -93,7 +93,9 @@ def test_garbage_is_set_aside_and_the_orders_behind_it_are_exact(shop: Shop, sta
             assert about[original] == content, (name, key)
 
 
-def test_an_order_whose_trace_header_was_broken_on_the_way_is_handled_in_a_new_trace(shop: Shop, stack: Stack) -> None:
+def test_an_order_whose_trace_header_was_broken_on_the_way_is_handled_in_a_new_trace(
+    shop: Shop, system: System
+) -> None:
     order = {
         "order_id": "by-hand-1",
         "placed_at": "2026-01-01T00:00:00Z",
@@ -104,7 +106,7 @@ def test_an_order_whose_trace_header_was_broken_on_the_way_is_handled_in_a_new_t
     headers = list((ATTRIBUTES | {"ce_type": TYPES["orders"], "ce_id": b"by-hand-1"}).items())
 
     async def send_by_hand() -> None:
-        async with AIOKafkaProducer(bootstrap_servers=stack.settings.kafka) as producer:
+        async with AIOKafkaProducer(bootstrap_servers=system.kafka) as producer:
             broken = [*headers, ("traceparent", b"\xff\x00"), ("tracestate", b"\xff"), ("baggage", b"%%%")]
             await producer.send_and_wait("orders", json.dumps(order).encode(), key=b"by-hand-1", headers=broken)
 

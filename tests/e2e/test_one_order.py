@@ -2,10 +2,12 @@
 
 import journey
 import requests
-from stack import Stack
 
 from tests.e2e.polling import poll_until
 from tests.e2e.shop import Shop
+from tests.e2e.system import System
+
+SERVICES = ("orders", "orders-worker", "billing", "notifier")
 
 
 def test_an_order_in_a_trace_of_the_callers_is_exactly_the_declared_journey(shop: Shop) -> None:
@@ -50,9 +52,9 @@ def test_health_checks_and_documents_leave_no_span(shop: Shop) -> None:
     assert set(names) <= {"post /orders", "send orders", "get /orders/<order_id>"}
 
 
-def test_zipkin_has_the_journeys_and_nothing_else(shop: Shop, stack: Stack) -> None:
-    stack.stop("zipkin")  # what it has in memory, it forgets
-    stack.start("zipkin")
+def test_zipkin_has_the_journeys_and_nothing_else(shop: Shop, system: System) -> None:
+    system.stop("zipkin")  # what it has in memory, it forgets
+    system.start("zipkin")
     orders = shop.place_all(range(100, 120))
     shop.expect_exact_journeys(orders)
 
@@ -61,22 +63,21 @@ def test_zipkin_has_the_journeys_and_nothing_else(shop: Shop, stack: Stack) -> N
     assert edges == {edge: journey.Calls(count=20, errors=0) for edge in journey.ORDER_EDGES}
 
 
-def test_no_log_and_no_span_has_a_customers_address(shop: Shop, stack: Stack) -> None:
+def test_no_log_and_no_span_has_a_customers_address(shop: Shop, system: System) -> None:
     order = shop.place_within_own_trace(6)
     shop.expect_exact_journeys([order])
-    spans = [*stack.settings.audit_folder.glob("traces*.jsonl")]
-    poll_until(lambda: any(order.trace_id in file.read_text() for file in spans), "the audit file has the trace")
+    poll_until(lambda: order.trace_id in system.spans(), "the audit file has the trace")
 
-    logs = [stack.log(part) for part in ("orders", "orders-worker", "billing", "notifier", "collector")]
-    for file in [*logs, *spans]:
-        assert "canary-" not in file.read_text(), file
+    assert "canary-" not in system.spans()
+    for part in (*SERVICES, "collector"):
+        assert "canary-" not in system.logs(part), part
 
 
-def test_every_log_line_of_an_order_has_its_trace(shop: Shop, stack: Stack) -> None:
+def test_every_log_line_of_an_order_has_its_trace(shop: Shop, system: System) -> None:
     order = shop.place_within_own_trace(7)
     shop.expect_exact_journeys([order])
 
-    for part in ("orders", "orders-worker", "billing", "notifier"):
-        lines = [line for line in stack.log(part).read_text().splitlines() if order.order_id in line]
+    for part in SERVICES:
+        lines = [line for line in system.logs(part).splitlines() if order.order_id in line]
         assert lines, part
         assert all(order.trace_id in line for line in lines), lines

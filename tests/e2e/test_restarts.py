@@ -7,10 +7,10 @@ from itertools import count
 
 import journey
 import pytest
-from stack import Stack
 
 from tests.e2e.polling import poll_until
 from tests.e2e.shop import Placed, Shop
+from tests.e2e.system import System
 
 
 @contextmanager
@@ -40,11 +40,11 @@ def load(place: Callable[[int], Placed], *, first: int, threads: int = 4) -> Ite
 
 
 @pytest.mark.parametrize(("number", "part"), list(enumerate(["orders", "orders-worker", "billing", "notifier"])))
-def test_a_service_restarted_under_load_loses_nothing(shop: Shop, stack: Stack, number: int, part: str) -> None:
+def test_a_service_restarted_under_load_loses_nothing(shop: Shop, system: System, number: int, part: str) -> None:
     with load(shop.place_in_spite_of_restarts, first=10_000 * (number + 1)) as accepted:
         poll_until(lambda: len(accepted) >= 50, "50 orders are accepted before the stop")
-        assert stack.stop(part) == 0, f"{part} did not stop cleanly"
-        stack.start(part)
+        assert system.stop(part) == 0, f"{part} did not stop cleanly"
+        system.start(part)
         already = len(accepted)
         poll_until(lambda: len(accepted) >= already + 50, "50 orders are accepted after the start")
 
@@ -53,13 +53,13 @@ def test_a_service_restarted_under_load_loses_nothing(shop: Shop, stack: Stack, 
     shop.expect_no_gap_in_invoice_numbers()
 
 
-def test_orders_are_accepted_while_the_broker_is_away_and_complete_afterwards(shop: Shop, stack: Stack) -> None:
+def test_orders_are_accepted_while_the_broker_is_away_and_complete_afterwards(shop: Shop, system: System) -> None:
     with load(shop.place, first=60_000, threads=2) as accepted:
         poll_until(lambda: len(accepted) >= 50, "50 orders are accepted before the stop")
-        stack.stop("kafka")
+        system.stop("kafka")
         already = len(accepted)
         poll_until(lambda: len(accepted) >= already + 50, "50 orders are accepted without a broker")
-        stack.start("kafka")
+        system.start("kafka")
         already = len(accepted)
         poll_until(lambda: len(accepted) >= already + 50, "50 orders are accepted after the start")
 

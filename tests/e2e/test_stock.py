@@ -8,9 +8,9 @@ import journey
 import pytest
 from stack import Settings, Stack
 
-from tests.e2e.mails import Mailbox
 from tests.e2e.polling import poll_until
 from tests.e2e.shop import Shop
+from tests.e2e.system import LocalSystem
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -31,8 +31,8 @@ def stock_environment() -> Path:
 def test_with_the_stock_instrumentation_the_journey_falls_apart(stock_environment: Path, tmp_path: Path) -> None:
     with Stack(Settings.isolated(tmp_path, python_env=stock_environment)) as stack:
         stack.up()
-        mailbox = Mailbox(stack.settings.mail_folder)
-        shop = Shop(orders_url=stack.settings.orders_url, zipkin_url=stack.settings.zipkin_url, mailbox=mailbox)
+        system = LocalSystem(stack)
+        shop = Shop(orders_url=system.orders_url, zipkin_url=system.zipkin_url, mailbox=system.mailbox)
         order = shop.place_within_own_trace(1)
         shop.expect_one_mail_each([order])  # the work is done all the same
         poll_until(lambda: len(shop.all_trace_ids()) >= 2, "the order's spans are in more than one trace")
