@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from opentelemetry import trace
 
 from .support import TRACEPARENT, Kafka, Recorded, eventually, parent_id
@@ -63,6 +63,27 @@ async def test_a_poll_that_times_out_has_no_span(kafka: Kafka, recorded: Recorde
                 await consumer.getone()
 
     assert recorded.spans() == []
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+async def test_an_eager_task_has_its_own_record(kafka: Kafka, recorded: Recorded) -> None:
+    source, target = await kafka.topic(), await kafka.topic()
+    await kafka.put(source, b"1", b"2")
+
+    async def forward(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
+        record = await consumer.getone()
+        await producer.send_and_wait(target, record.value)
+
+    async with kafka.consumer(source) as consumer, kafka.producer() as producer:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009  # 3.11 does not have it
+        for _ in range(2):
+            await asyncio.create_task(forward(consumer, producer))
+            assert trace.get_current_span() is trace.INVALID_SPAN
+        loop.set_task_factory(None)
+
+    records = [span.context.span_id for span in recorded.spans("process")]
+    assert [parent_id(span) for span in recorded.spans("send")] == records
 
 
 async def test_wait_for_around_stop_ends_the_span(kafka: Kafka, recorded: Recorded) -> None:

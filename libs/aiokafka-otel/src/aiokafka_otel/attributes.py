@@ -13,8 +13,6 @@ from opentelemetry.semconv._incubating.attributes import messaging_attributes as
 from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS, SERVER_PORT
 from opentelemetry.util.types import AttributeValue
 
-QUEUE_WAIT: Final = "journey.queue.wait_ms"
-
 SEND: Final = "send"
 RECEIVE: Final = "receive"
 PROCESS: Final = "process"

@@ -3,19 +3,18 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import perf_counter, time
+from time import perf_counter
 from typing import Any, Final
 
 from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.semconv._incubating.attributes import messaging_attributes as messaging
 from opentelemetry.trace import Link, Span, SpanKind
-from opentelemetry.util.types import AttributeValue
 
-from aiokafka_otel.attributes import PROCESS, QUEUE_WAIT, Client
+from aiokafka_otel.attributes import PROCESS, Client
 from aiokafka_otel.config import Relation
 from aiokafka_otel.failures import ERROR_TYPE, error_type, mark
+from aiokafka_otel.messages import of_received
 from aiokafka_otel.propagation import context_of
 from aiokafka_otel.telemetry import Telemetry, switch
 
@@ -58,7 +57,7 @@ class Processing:
             self._operation.span_name,
             context=self._before if relation is Relation.LINK else remote,
             kind=SpanKind.CONSUMER,
-            attributes={**self._operation.span, **_of(record, telemetry.config.record_key)},
+            attributes={**self._operation.span, **of_received(record, telemetry.config.record_key)},
             links=(Link(creation),) if creation.is_valid and relation is not Relation.PARENT else (),
         )
         self._started = perf_counter()
@@ -108,24 +107,6 @@ def outside_finished(context: Context) -> Context:
     while processing := finished_in(context):
         context = processing.context
     return context
-
-
-def _of(record: Any, with_key: bool) -> dict[str, AttributeValue]:
-    own: dict[str, AttributeValue] = {messaging.MESSAGING_KAFKA_OFFSET: record.offset}
-    if record.timestamp is not None and record.timestamp >= 0:
-        own[QUEUE_WAIT] = max(0, int(time() * 1000) - record.timestamp)
-    if record.serialized_value_size < 0:
-        own[messaging.MESSAGING_KAFKA_MESSAGE_TOMBSTONE] = True
-    else:
-        own[messaging.MESSAGING_MESSAGE_BODY_SIZE] = record.serialized_value_size
-    if with_key and record.key is not None:
-        own[messaging.MESSAGING_KAFKA_MESSAGE_KEY] = as_text(record.key)
-    return own
-
-
-def as_text(key: Any) -> str:
-    """Return a message key as the string that the semantic conventions ask for."""
-    return bytes(key).decode(errors="replace") if isinstance(key, bytes | bytearray | memoryview) else str(key)
 
 
 @contextmanager

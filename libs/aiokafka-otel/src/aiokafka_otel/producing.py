@@ -13,7 +13,7 @@ from opentelemetry.util.types import AttributeValue
 from aiokafka_otel.attributes import SEND, Client
 from aiokafka_otel.failures import ERROR_TYPE, error_type, mark
 from aiokafka_otel.hands import hands
-from aiokafka_otel.processing import as_text
+from aiokafka_otel.messages import of_sent
 from aiokafka_otel.propagation import headers_with
 from aiokafka_otel.telemetry import Telemetry, switch
 
@@ -43,7 +43,8 @@ async def _send(
     headers: Any = None,
 ) -> "Future[Any]":
     # A serializer's result has a size that only aiokafka sees; serializing twice is not worth an attribute.
-    own = _of(value, key, sized=producer._value_serializer is None, with_key=telemetry.config.record_key)
+    plain = producer._value_serializer is None
+    own = of_sent(value, key, serialized=plain, with_key=telemetry.config.record_key)
     sending = _Sending(telemetry, telemetry.clients.of_producer(producer), topic, own)
     try:
         carrier = headers_with(sending.context, headers)
@@ -106,14 +107,3 @@ class _Sending:
         elapsed = perf_counter() - self._started
         self._telemetry.metrics.operation_duration.record(elapsed, metric, self.context)
         self.span.end()
-
-
-def _of(value: Any, key: Any, sized: bool, with_key: bool) -> dict[str, AttributeValue]:
-    own: dict[str, AttributeValue] = {}
-    if value is None:
-        own[messaging.MESSAGING_KAFKA_MESSAGE_TOMBSTONE] = True
-    elif sized:
-        own[messaging.MESSAGING_MESSAGE_BODY_SIZE] = len(value)
-    if with_key and key is not None:
-        own[messaging.MESSAGING_KAFKA_MESSAGE_KEY] = as_text(key)
-    return own

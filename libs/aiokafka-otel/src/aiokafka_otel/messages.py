@@ -1,0 +1,41 @@
+"""The attributes of one message: what differs from record to record, and is known when its span starts."""
+
+from time import time
+from typing import Any, Final
+
+from opentelemetry.semconv._incubating.attributes import messaging_attributes as messaging
+from opentelemetry.util.types import AttributeValue
+
+QUEUE_WAIT: Final = "journey.queue.wait_ms"
+
+Bytes = bytes | bytearray | memoryview
+
+
+def of_sent(value: Any, key: Any, serialized: bool, with_key: bool) -> dict[str, AttributeValue]:
+    """Return the attributes of a message to be sent; `serialized` says that its value goes out as it is."""
+    own: dict[str, AttributeValue] = {}
+    if value is None:
+        own[messaging.MESSAGING_KAFKA_MESSAGE_TOMBSTONE] = True
+    elif serialized and isinstance(value, Bytes):
+        own[messaging.MESSAGING_MESSAGE_BODY_SIZE] = len(value)
+    if with_key and key is not None:
+        own[messaging.MESSAGING_KAFKA_MESSAGE_KEY] = _text(key)
+    return own
+
+
+def of_received(record: Any, with_key: bool) -> dict[str, AttributeValue]:
+    """Return the attributes of a record at its hand-over; the wait in the queue is never negative."""
+    own: dict[str, AttributeValue] = {messaging.MESSAGING_KAFKA_OFFSET: record.offset}
+    if record.timestamp >= 0:
+        own[QUEUE_WAIT] = max(0, int(time() * 1000) - record.timestamp)
+    if record.serialized_value_size < 0:
+        own[messaging.MESSAGING_KAFKA_MESSAGE_TOMBSTONE] = True
+    else:
+        own[messaging.MESSAGING_MESSAGE_BODY_SIZE] = record.serialized_value_size
+    if with_key and record.key is not None:
+        own[messaging.MESSAGING_KAFKA_MESSAGE_KEY] = _text(record.key)
+    return own
+
+
+def _text(key: Any) -> str:
+    return bytes(key).decode(errors="replace") if isinstance(key, Bytes) else str(key)
