@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from stack import Settings, Stack, StackError, processes, runner
+from stack import Settings, Stack, StackError, processes, stopping
 
 
 def test_a_part_that_ends_at_once_is_named_with_its_exit_code_its_last_words_and_its_log(
@@ -41,7 +41,7 @@ def test_a_program_that_is_missing_is_named(settings: Settings, tmp_path: Path) 
 def test_a_part_that_ignores_sigterm_is_killed_with_its_children_and_that_is_said(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(runner, "STOP_SECONDS", 0.3)
+    monkeypatch.setattr(stopping, "STOP_SECONDS", 0.3)
     ready = f"echo '{{\"ready\": true}}' > {settings.home}/status/billing.json"
     settings = _with_service(settings, tmp_path, f"trap '' TERM; {ready}; sleep 600 & wait; sleep 600")
     with Stack(settings) as stack:

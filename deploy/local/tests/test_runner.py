@@ -40,7 +40,7 @@ def test_a_part_can_be_stopped_killed_and_started_again(settings: Settings) -> N
         stack.start("collector")
         stack.kill("collector")
         assert processes.find(settings.home) == []
-        assert stack.ended() == {"collector": -signal.SIGKILL}
+        assert stack.exit_codes() == {"collector": -signal.SIGKILL}
         stack.start("collector")
         assert _state(stack, "collector") == "ready"
 

@@ -71,10 +71,10 @@ def find_mail(folder: Path, order_id: str) -> Path:
 
 def stay(stack: Stack) -> None:
     """Wait until every part that this stack started has ended, telling of each one that does."""
-    told: set[str] = set()
-    while len(told) < len(stack.started()):
-        for name, code in stack.ended().items():
-            if name not in told:
-                told.add(name)
+    told: dict[str, int] = {}
+    while told.keys() < stack.exit_codes().keys():
+        for name, code in stack.exit_codes().items():
+            if code is not None and name not in told:
+                told[name] = code
                 print(f"{name} ended with exit code {code}: {stack.log(name)}", flush=True)
         pause()

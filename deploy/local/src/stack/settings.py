@@ -59,6 +59,10 @@ class Settings:
     def logs(self) -> Path:
         return self.home / "logs"
 
+    def log(self, part: str) -> Path:
+        """Return the file with everything that a part printed."""
+        return self.logs / f"{part}.log"
+
     @property
     def mail_folder(self) -> Path:
         """A Maildir: one file for each e-mail in its `new`."""

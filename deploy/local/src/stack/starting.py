@@ -1,6 +1,7 @@
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from stack.children import Children
 from stack.errors import PartFailed
 from stack.parts import Part
 from stack.polling import pause
@@ -9,13 +10,7 @@ from stack.screen import Screen
 START_SECONDS = 90.0
 
 
-def start_together(
-    wanted: Sequence[Part],
-    new: Sequence[Part],
-    spawn: Callable[[Part], None],
-    exit_code: Callable[[str], int | None],
-    screen: Screen,
-) -> None:
+def start_together(wanted: Sequence[Part], new: Sequence[Part], children: Children, screen: Screen) -> None:
     """Spawn the new parts side by side, each after those that it comes after, and wait until all wanted are ready.
 
     Raises PartFailed naming the first part that ended or was not ready in time, and why.
@@ -25,7 +20,7 @@ def start_together(
     while pending:
         for part in [p for p in to_spawn if not pending.keys() & set(p.after)]:
             try:
-                spawn(part)
+                children.spawn(part)
             except OSError as error:
                 raise PartFailed(part.name, f"cannot be started: {error}") from error
             to_spawn.remove(part)
@@ -34,7 +29,7 @@ def start_together(
             if objection is None:
                 screen.say(part.name, "ready")
                 del pending[part.name]
-            elif (code := exit_code(part.name)) is not None and part in new:
+            elif (code := children.exit_code(part.name)) is not None and part in new:
                 raise PartFailed(part.name, f"ended with exit code {code} before it was ready")
             elif time.monotonic() - began > START_SECONDS:
                 raise PartFailed(part.name, f"was not ready within {START_SECONDS:.0f} s: {objection}")

@@ -1,5 +1,4 @@
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import psutil
@@ -20,10 +19,11 @@ class Status:
     reason: str = ""
 
     @classmethod
-    def look(cls, part: Part, process: psutil.Process | None, settings: Settings, log: Path) -> Self:
+    def look(cls, part: Part, process: psutil.Process | None, settings: Settings) -> Self:
         """Look at one part: at its process first, then by its probe."""
+        log = str(settings.log(part.name))
         ports = {name: getattr(settings, name) for name in part.ports}
         if process is None:
-            return cls(part.name, "stopped", None, ports, str(log))
+            return cls(part.name, "stopped", None, ports, log)
         reason = part.probe()
-        return cls(part.name, "not ready" if reason else "ready", process.pid, ports, str(log), reason or "")
+        return cls(part.name, "not ready" if reason else "ready", process.pid, ports, log, reason or "")

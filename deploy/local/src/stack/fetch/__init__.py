@@ -1,7 +1,7 @@
 """Fetches and builds what the stack runs, once: into the folder of downloads, each part with a stamp."""
 
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from threading import Thread
 
 from stack.errors import StackError
@@ -12,7 +12,10 @@ from stack.locks import alone
 from stack.screen import Screen
 from stack.settings import Settings
 
-STEPS: Mapping[str, Callable[[Work], None]] = {
+TELL_EVERY = 10.0
+
+Step = Callable[[Work], None]
+STEPS: Mapping[str, Step] = {
     "kafka": jars.fetch_kafka,
     "zipkin": jars.fetch_zipkin,
     "collector": collector.build,
@@ -32,16 +35,26 @@ def ensure(settings: Settings, parts: Collection[str], screen: Screen) -> Thread
     work = Work(settings.downloads, commands, screen)
     with ThreadPoolExecutor() as pool:
         try:
-            _named("tools", tools.fetch, work)
-            for future in as_completed([pool.submit(_named, name, step, work) for name, step in steps.items()]):
-                future.result()
+            _together(pool, {"tools": tools.fetch}, work)
+            _together(pool, steps, work)
         except BaseException:
             commands.stop()
             raise
     return tidy.begin(settings.downloads)
 
 
-def _named(name: str, step: Callable[[Work], None], work: Work) -> None:
+def _together(pool: ThreadPoolExecutor, steps: Mapping[str, Step], work: Work) -> None:
+    pending = {pool.submit(_named, name, step, work): name for name, step in steps.items()}
+    while pending:
+        done, _ = wait(pending, timeout=TELL_EVERY, return_when=FIRST_COMPLETED)
+        for future in done:
+            del pending[future]
+            future.result()
+        for name in [] if done else pending.values():
+            work.screen.say(name, work.progress.get(name, lambda: "still at work")())
+
+
+def _named(name: str, step: Step, work: Work) -> None:
     try:
         # One lock for each part: who needs only the broker does not wait for somebody else's compiler.
         with alone(work.downloads / "locks" / f"{name}.lock", work.screen, work.commands.check):

@@ -1,6 +1,5 @@
 import hashlib
 import os
-import time
 from pathlib import Path
 
 from stack.fetch import stamp, tidy
@@ -10,7 +9,6 @@ from stack.toolchain import go
 
 SOURCES = REPOSITORY / "otel-collector" / "sources"
 FLAGS = ["-trimpath", "-buildvcs=false", "-tags", "grpcnotrace", "-ldflags", "-s -w"]
-TELL_EVERY = 10.0
 
 
 def build(work: Work) -> None:
@@ -35,14 +33,10 @@ def _sources() -> list[str]:
 def _go_build(work: Work, output: str) -> None:
     work.screen.say("collector", "compiling with Go; this is done once and takes 2 to 4 minutes on 2 cores")
     counted = {"modules downloaded": 0, "packages compiled": 0}
-    told = time.monotonic()
+    work.progress["collector"] = lambda: ", ".join(f"{number} {what}" for what, number in counted.items())
 
     def count(line: str) -> None:
-        nonlocal told
         counted["modules downloaded" if line.startswith("go: downloading") else "packages compiled"] += 1
-        if time.monotonic() - told > TELL_EVERY:
-            told = time.monotonic()
-            work.screen.say("collector", ", ".join(f"{number} {what}" for what, number in counted.items()))
 
     command = [str(go(work.downloads)), "build", "-v", *FLAGS, "-o", output, "."]
     work.commands.run(command, environment(work.downloads), log=work.log("collector"), folder=SOURCES, each_line=count)

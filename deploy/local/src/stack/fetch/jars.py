@@ -36,6 +36,7 @@ def _download(work: Work, part: str) -> Path:
     jars = pinned(part)
     work.screen.say(part, f"downloading {len(jars)} jars" if len(jars) > 1 else "downloading 1 jar (86 MB)")
     new = work.new_folder(part)
+    work.progress[part] = lambda: _progress(new)
     python = work.downloads / "venv" / "bin" / "python"
     wanted = "\n".join(jar.coordinates for jar in jars)
     work.commands.run([str(python), str(SCRIPT), str(new)], os.environ, log=work.log(part), stdin=wanted)
@@ -43,6 +44,13 @@ def _download(work: Work, part: str) -> Path:
         _accept(new, jar)
     work.screen.say(part, f"{len(jars)} downloaded and as {LOCK.name} pins")
     return new
+
+
+def _progress(folder: Path) -> str:
+    try:
+        return f"{sum(file.stat().st_size for file in folder.rglob('*.jar')) // 1_000_000} MB downloaded"
+    except FileNotFoundError:  # moved between two looks
+        return "downloading"
 
 
 def _accept(folder: Path, jar: Jar) -> None:

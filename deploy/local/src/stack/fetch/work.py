@@ -1,6 +1,6 @@
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.fetch.commands import Commands
@@ -14,6 +14,8 @@ class Work:
     downloads: Path
     commands: Commands
     screen: Screen
+    progress: dict[str, Callable[[], str]] = field(default_factory=dict)
+    """How far each part has got, for whoever asks in the middle of it."""
 
     def say(self, part: str) -> Callable[[str], None]:
         """Return a function that tells about one part."""
