@@ -20,7 +20,7 @@ def stock_environment() -> Path:
     """The workspace with the stock instrumentation beside ours, which then leaves aiokafka to it."""
     folder = REPOSITORY / ".stack" / "venv-stock"
     subprocess.run(
-        ["uv", "sync", "--quiet", "--frozen", "--group", "stock"],
+        [os.environ.get("UV", "uv"), "sync", "--quiet", "--frozen", "--group", "stock"],
         cwd=REPOSITORY,
         env=os.environ | {"UV_PROJECT_ENVIRONMENT": str(folder)},
         check=True,
