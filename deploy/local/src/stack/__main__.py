@@ -39,6 +39,11 @@ def _demo(stack: Stack, options: argparse.Namespace) -> None:
         demo.run(stack)
 
 
+def _order(stack: Stack, options: argparse.Namespace) -> None:
+    """place one order with the system that runs on these ports, in containers too, and show its journey"""
+    demo.show_one_order(stack.settings)
+
+
 def _up(stack: Stack, options: argparse.Namespace) -> None:
     """start everything, or the named parts, in the background"""
     stack.up(*options.names)
@@ -97,6 +102,7 @@ def _renew(stack: Stack, options: argparse.Namespace) -> None:
 Command = Callable[[Stack, argparse.Namespace], None]
 COMMANDS: Mapping[str, Command] = {
     "demo": _demo,
+    "order": _order,
     "up": _up,
     "down": _down,
     "status": _status,

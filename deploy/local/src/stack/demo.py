@@ -12,6 +12,7 @@ import journey
 from stack.errors import StackError
 from stack.polling import pause, wait_until
 from stack.runner import Stack
+from stack.settings import Settings
 
 ORDER = {
     "customer": {"email": "ada@example.com"},
@@ -25,18 +26,27 @@ def run(stack: Stack) -> None:
     """Start everything, show the journey of one order, and stay until interrupted or until nothing is left running."""
     began = time.monotonic()
     stack.up()
-    order = place_order(stack.settings.orders_url)
-    trace = wait_for_journey(stack, order["trace_id"])
+    order = show_one_order(stack.settings)
     mail = find_mail(stack.settings.mail_folder, order["order_id"])
-    print(f"\nOne order, one trace, complete {time.monotonic() - began:.1f} s after the start:\n")
-    print(journey.draw(trace))
-    print(f"\n  the trace   {order['trace_url']}")
-    print(f"  the order   {stack.settings.orders_url}/orders/{order['order_id']}")
     print(f"  the e-mail  {mail}")
     print(f"  all logs    {stack.settings.logs}")
-    print("\nCtrl-C stops everything that this command started.", flush=True)
+    print(f"\nOne order, one trace, {time.monotonic() - began:.1f} s after the start.")
+    print("Ctrl-C stops everything that this command started.", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         stay(stack)
+
+
+def show_one_order(settings: Settings) -> dict[str, Any]:
+    """Place one order with the system on the ports of *settings*, whoever runs it, and draw its journey."""
+    try:
+        order = place_order(settings.orders_url)
+    except OSError as error:
+        raise StackError(f"no order can be placed at {settings.orders_url} ({error}): is the system up?") from error
+    trace = wait_for_journey(settings.zipkin_url, order["trace_id"])
+    print(f"\n{journey.draw(trace)}")
+    print(f"\n  the trace   {order['trace_url']}")
+    print(f"  the order   {settings.orders_url}/orders/{order['order_id']}", flush=True)
+    return order
 
 
 def place_order(orders_url: str) -> dict[str, Any]:
@@ -49,10 +59,10 @@ def place_order(orders_url: str) -> dict[str, Any]:
     return answer
 
 
-def wait_for_journey(stack: Stack, trace_id: str) -> journey.Trace:
+def wait_for_journey(zipkin_url: str, trace_id: str) -> journey.Trace:
     """Wait until Zipkin has exactly the declared journey; StackError shows what it has instead."""
     try:
-        return journey.wait_for(stack.settings.zipkin_url, trace_id, journey.ORDER_JOURNEY, JOURNEY_SECONDS)
+        return journey.wait_for(zipkin_url, trace_id, journey.ORDER_JOURNEY, JOURNEY_SECONDS)
     except journey.JourneyDiffers as error:
         raise StackError(str(error)) from error
 
