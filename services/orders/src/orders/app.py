@@ -101,12 +101,11 @@ def _accepted(order: Order, trace_url: str | None) -> Response:
 
 
 def _summary(order: Order, trace_url: str | None) -> dict[str, object]:
-    known = order.trace_id and trace_url
     return {
         "order_id": order.order_id,
         "status": "accepted",
         "trace_id": order.trace_id,
-        "trace_url": trace_url.format(trace_id=order.trace_id) if trace_url and known else None,
+        "trace_url": trace_url.format(trace_id=order.trace_id) if trace_url and order.trace_id else None,
     }
 
 
