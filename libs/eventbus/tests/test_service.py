@@ -1,13 +1,19 @@
+import asyncio
+import os
+import signal
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from eventbus import Database
+from aiokafka.errors import KafkaError
+from eventbus import Database, Outbox, service, within_transaction
+from eventbus import kafka as bus_kafka
 from eventbus.tables import outbox
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from .processes import TinyService, collecting
-from .support import Kafka, OrderPlaced, count, encoded, eventually, header, unique
+from .support import Kafka, OrderPlaced, count, encoded, eventually, header, read_status, unique
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SPAN_ID = "b7ad6b7169203331"
@@ -104,3 +110,117 @@ async def test_two_services_with_one_instance_id_end_and_say_why(kafka: Kafka, t
     assert ended.process.returncode == 1
     assert ended.logs[-1]["message"] == "another process uses INSTANCE_ID tiny-1: give each its own"
     assert ended.logs[-1]["level"] == "CRITICAL"
+
+
+class NeverStarts:
+    """A consumer that waits for its broker."""
+
+    async def start(self) -> None:
+        await asyncio.Event().wait()
+
+    async def stop(self) -> None:
+        """Stop."""
+
+
+class Breaks(NeverStarts):
+    """A consumer that is of no use any more, however well it starts."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def start(self) -> None:
+        """Start."""
+
+    def subscribe(self, topics: object, listener: object) -> None:
+        """Subscribe."""
+
+    def assignment(self) -> set[object]:
+        return set()
+
+    async def getone(self) -> None:
+        raise self._error
+
+
+class AnswersLate:
+    """A producer whose broker acknowledges a moment after the process was asked to stop."""
+
+    def __init__(self) -> None:
+        self.sent: list[asyncio.Future[None]] = []
+
+    async def start(self) -> None:
+        """Start."""
+
+    async def stop(self) -> None:
+        """Stop."""
+
+    async def send(self, topic: str, value: bytes, *, key: bytes, headers: object) -> "asyncio.Future[None]":
+        self.sent.append(asyncio.get_running_loop().create_future())
+        return self.sent[-1]
+
+    def acknowledge(self) -> None:
+        for future in self.sent:
+            future.set_result(None)
+
+
+@dataclass
+class Config:
+    kafka_bootstrap_servers: str
+    instance_id: str
+    status_file: Path
+
+
+async def test_the_parts_of_a_service_start_and_stop_each_for_itself(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def create_topics(*_: object) -> None:
+        """Create nothing."""
+
+    relayed = AnswersLate()
+    monkeypatch.setattr(bus_kafka, "create_topics", create_topics)
+    monkeypatch.setattr(bus_kafka, "producer", lambda *_, **__: relayed)
+    monkeypatch.setattr(bus_kafka, "consumer", lambda *_, **__: NeverStarts())
+    with database.write() as connection:
+        Outbox("shop").add(connection, OrderPlaced(order_id="o-1"))
+    config = Config("127.0.0.1:9092", "shop-1", tmp_path / "status.json")
+    subscription = within_transaction(OrderPlaced, lambda order, _: None, lambda connection: connection)
+    running = asyncio.create_task(service._run("shop", config, database, [subscription], [OrderPlaced]))
+    await eventually("an order is on its way", lambda: relayed.sent)
+    status = read_status(config.status_file)
+    os.kill(os.getpid(), signal.SIGTERM)
+    asyncio.get_running_loop().call_later(0.5, relayed.acknowledge)
+    await running
+
+    assert status == {"ready": False, "reason": "worker: starting"}
+    assert count(database, outbox) == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [KafkaError("coordination"), ConnectionResetError(), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "header name")],
+)
+async def test_a_consumer_that_is_of_no_use_any_more_is_replaced_while_the_service_is_not_ready(
+    error: Exception, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def create_topics(*_: object) -> None:
+        """Create nothing."""
+
+    made: list[NeverStarts] = []
+    seen: list[dict[str, object]] = []
+
+    def consumer(*_: object, **__: object) -> NeverStarts:
+        seen.append(read_status(config.status_file))
+        made.append(Breaks(error) if len(made) < 2 else NeverStarts())
+        return made[-1]
+
+    monkeypatch.setattr(bus_kafka, "create_topics", create_topics)
+    monkeypatch.setattr(bus_kafka, "producer", lambda *_, **__: AnswersLate())
+    monkeypatch.setattr(bus_kafka, "consumer", consumer)
+    config = Config("127.0.0.1:9092", "shop-1", tmp_path / "status.json")
+    subscription = within_transaction(OrderPlaced, lambda order, _: None, lambda connection: connection)
+    running = asyncio.create_task(service._run("shop", config, database, [subscription], []))
+    await eventually("the third consumer is made", lambda: len(made) == 3)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await running
+
+    assert [status["ready"] for status in seen] == [False] * 3
+    assert [status["reason"] for status in seen[1:]] == [f"worker: {type(error).__name__}, trying again"] * 2

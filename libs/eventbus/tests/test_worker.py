@@ -1,6 +1,7 @@
 import asyncio
 import threading
 from collections.abc import Iterable, Sequence
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -269,9 +270,20 @@ async def test_a_stop_while_it_waits_for_a_record_ends_at_once(
     await kafka.put(topic, *orders("o-1"))
     async with service.working(Handler().on(topic)) as worker:
         await eventually("the order is handled", lambda: effects_of(database))
+        # Until then the wait ends by itself soon.
+        await kafka.until_committed(service.group, topic, {0: 1})
         took = await worker.stop()
 
     assert took < 3
+
+
+async def test_a_stop_right_after_a_record_commits_it(kafka: Kafka, service: Service, database: Database) -> None:
+    topic = await kafka.topic()
+    await kafka.put(topic, *orders("o-1"))
+    async with service.working(Handler().on(topic)) as worker:
+        await eventually("the order is handled", lambda: effects_of(database))
+        await worker.stop()
+
     assert await kafka.committed(service.group, topic) == {0: 1}
 
 
@@ -337,7 +349,7 @@ async def test_members_that_come_and_go_under_load_lose_nothing_and_repeat_no_ef
 
 
 async def test_a_member_that_loses_its_partitions_finishes_the_record_in_hand_and_commits_it_first(
-    kafka: Kafka, service: Service, database: Database
+    kafka: Kafka, service: Service, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Mails:
         """Handle outside of a transaction: nothing but the commit keeps another member from the same record."""
@@ -362,12 +374,17 @@ async def test_a_member_that_loses_its_partitions_finishes_the_record_in_hand_an
         await kafka.put(topic, *orders(f"{partition}-1"), partition=partition)
     async with service.working(subscription):
         await eventually("the first member has a record in hand", lambda: mails.sent)
-        in_hand = mails.sent[0]
-        asyncio.get_running_loop().call_later(1.5, mails.go_on.set)  # the second has joined by then
+        caplog.set_level("INFO", "aiokafka")
+        caplog.set_level("INFO", "eventbus")
         async with service.working(subscription):
+            await eventually("the partitions are to be given up", lambda: "Revoking previously" in caplog.text)
+            began = monotonic()
+            await eventually("a second has passed", lambda: monotonic() > began + 1)
+            given_up = "partitions assigned" in caplog.messages
+            mails.go_on.set()
             await eventually("all orders are handled", lambda: len(effects_of(database)) == 3)
 
-    assert mails.sent.count(in_hand) == 1
+    assert not given_up
     assert sorted(mails.sent) == ["0-1", "1-1", "2-1"]
 
 
@@ -414,6 +431,7 @@ class FakeConsumer:
 
     def __init__(self, topic: str, *answers: BaseException | None) -> None:
         self.partitions = {TopicPartition(topic, number) for number in range(2)}
+        self.lose_at_first_commit: set[TopicPartition] = set()
         self.committed: list[dict[TopicPartition, int]] = []
         self._answers = list(answers)
         self._records = [
@@ -435,6 +453,7 @@ class FakeConsumer:
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
         self.committed.append(offsets)
+        self.partitions -= self.lose_at_first_commit
         if self._answers and (answer := self._answers.pop(0)):
             raise answer
 
@@ -472,15 +491,20 @@ async def test_offsets_that_cannot_be_committed_are_kept_and_committed_later(
     assert effects_of(service.database) == ["o-0", "o-1"]
 
 
-async def test_offsets_of_partitions_that_have_gone_are_forgotten(service: Service, tmp_path: Any) -> None:
-    consumer = FakeConsumer("orders", CommitFailedError())
+@pytest.mark.parametrize("error", [KafkaConnectionError(), CommitFailedError()])
+async def test_offsets_of_partitions_that_have_gone_are_forgotten(
+    error: Exception, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("eventbus.worker.COMMIT_AGAIN_AFTER_S", 0.3)
+    consumer = FakeConsumer("orders", error)
+    consumer.lose_at_first_commit = {TopicPartition("orders", 0)}
     patience = make_patience(tmp_path)
     async with running(patience, work(consumer, service, patience, [Handler().on("orders")]).run()):
-        await eventually("a commit was tried", lambda: consumer.committed)
-        consumer.partitions = {TopicPartition("orders", 1)}
         await eventually("both orders are handled", lambda: len(effects_of(service.database)) == 2)
-    tried = consumer.committed[0]
+        await eventually("a commit was tried", lambda: consumer.committed)
+        await eventually("the worker is ready", lambda: status_of(patience)["ready"])
     later = {partition for offsets in consumer.committed[1:] for partition in offsets}
 
-    assert later == {TopicPartition("orders", 1)} - tried.keys()
-    assert status_of(patience)["ready"]
+    assert TopicPartition("orders", 0) not in later
+    # That partitions go is no trouble.
+    assert ("not ready" in caplog.messages) == isinstance(error, KafkaConnectionError)

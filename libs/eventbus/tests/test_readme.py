@@ -1,0 +1,35 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from .support import Kafka, OrderPlaced, encoded, eventually, read_status, unique
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+async def test_the_example_of_the_readme_works(kafka: Kafka, tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    command = re.search(r"    ((?:[A-Z_]+=\S+ )+)\\\n +opentelemetry-instrument python shipping.py", README.read_text())
+    assert command
+    environment = dict(assignment.split("=", 1) for assignment in command[1].split())
+    environment["KAFKA_BOOTSTRAP_SERVERS"] = kafka.broker
+    (tmp_path / "shipping.py").write_text(example)
+    parcel = unique("p")
+    key, value, headers = encoded(OrderPlaced(order_id=parcel), ce_type=b"parcel.packed.v1")
+
+    process = subprocess.Popen(  # noqa: ASYNC220 it takes no time
+        [sys.executable, "shipping.py"], env={**os.environ, **environment}, cwd=tmp_path, stderr=subprocess.DEVNULL
+    )
+    try:
+        status = tmp_path / environment["STATUS_FILE"]
+        await eventually("it is ready", lambda: read_status(status).get("ready"), seconds=30)
+        await kafka.put("packed-parcels", (key, value.replace(b"order_id", b"parcel"), headers))
+        while parcel.encode() not in [record.key for record in await kafka.records("shipped-parcels")]:
+            assert process.poll() is None
+    finally:
+        process.terminate()
+        exit_code = process.wait(timeout=20)
+
+    assert exit_code == 0
