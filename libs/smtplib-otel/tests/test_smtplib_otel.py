@@ -35,9 +35,7 @@ class PostOffice:
         self.drop = False
         self.accepted: list[Any] = []
 
-    async def handle_RCPT(
-        self, server: SMTPProtocol, session: Any, envelope: Any, address: str, options: Any
-    ) -> str:
+    async def handle_RCPT(self, server: SMTPProtocol, session: Any, envelope: Any, address: str, options: Any) -> str:
         if address == REFUSED:
             return f"550 no mailbox {address}"
         if address == ALSO_REFUSED:
@@ -45,9 +43,7 @@ class PostOffice:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_MAIL(
-        self, server: SMTPProtocol, session: Any, envelope: Any, address: str, options: Any
-    ) -> str:
+    async def handle_MAIL(self, server: SMTPProtocol, session: Any, envelope: Any, address: str, options: Any) -> str:
         if address == REFUSED:
             return f"553 not from {address}"
         envelope.mail_from = address
@@ -156,9 +152,7 @@ def test_each_email_of_one_connection_is_a_span(port: int, exported: InMemorySpa
     assert [span.name for span in exported.get_finished_spans()] == ["send email"] * 3
 
 
-def test_the_current_span_is_the_parent(
-    port: int, provider: TracerProvider, exported: InMemorySpanExporter
-) -> None:
+def test_the_current_span_is_the_parent(port: int, provider: TracerProvider, exported: InMemorySpanExporter) -> None:
     with smtplib.SMTP("127.0.0.1", port) as server:
         with provider.get_tracer("test").start_as_current_span("process invoices") as parent:
             server.send_message(message())
@@ -177,9 +171,7 @@ def test_connecting_and_quitting_make_no_span(port: int, exported: InMemorySpanE
 
 
 @pytest.mark.parametrize("given", ["apart", "together", "later", "by keyword", "as text"])
-def test_the_server_is_known_however_it_was_given(
-    given: str, port: int, exported: InMemorySpanExporter
-) -> None:
+def test_the_server_is_known_however_it_was_given(given: str, port: int, exported: InMemorySpanExporter) -> None:
     if given == "apart":
         server = smtplib.SMTP("127.0.0.1", port)
     elif given == "together":
@@ -256,9 +248,7 @@ def test_a_refused_recipient_is_an_error_with_its_code(port: int, exported: InMe
     )
 
 
-def test_recipients_refused_with_different_codes_are_counted_only(
-    port: int, exported: InMemorySpanExporter
-) -> None:
+def test_recipients_refused_with_different_codes_are_counted_only(port: int, exported: InMemorySpanExporter) -> None:
     with smtplib.SMTP("127.0.0.1", port) as server, pytest.raises(smtplib.SMTPRecipientsRefused):
         server.sendmail(SENDER, [REFUSED, ALSO_REFUSED], SECRET)
 
@@ -383,9 +373,7 @@ def test_opentelemetry_instrument_finds_it() -> None:
     assert entry.load() is SMTPInstrumentor
 
 
-def test_the_example_of_the_readme_works(
-    port: int, exported: InMemorySpanExporter, provider: TracerProvider
-) -> None:
+def test_the_example_of_the_readme_works(port: int, exported: InMemorySpanExporter, provider: TracerProvider) -> None:
     SMTPInstrumentor().uninstrument()
     readme = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
     example = readme.split("```python\n")[1].split("```")[0].replace("1025", str(port))
