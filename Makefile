@@ -28,6 +28,20 @@ down: $(UV_READY) ## stop everything that runs
 status: $(UV_READY) ## tell how every part is
 	@$(STACK) status
 
+.PHONY: order
+order: $(UV_READY) ## place one order with the system that runs, and draw its journey
+	@$(STACK) order
+
+.PHONY: compose-up
+compose-up: $(UV_READY) ## the system in containers: build, start, one order, its journey, the links
+	docker compose up --detach --build --wait
+	@$(STACK) order
+	@echo "  the e-mails http://127.0.0.1:$${MAIL_PORT:-8025}"
+
+.PHONY: compose-down
+compose-down: ## stop and remove the containers; what is stored stays
+	docker compose down
+
 $(OWN_UV):
 	@echo "uv is not on the PATH: getting it into .stack/uv with pip"
 	@python3 -m venv .stack/uv && .stack/uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9' \
@@ -49,4 +63,21 @@ test: check ## all tests, on a stack of their own
 		UV_PROJECT_ENVIRONMENT=.stack/venv-$(OTHER_PYTHON) $(UV) run --frozen -p $(OTHER_PYTHON) pytest libs/aiokafka-otel; \
 	else \
 		echo "SKIPPED: libs/aiokafka-otel on Python $(OTHER_PYTHON), which uv does not find on this machine"; \
+	fi
+
+# A project of its own on ports of its own, so that no demo is in the way and none is lost.
+test-compose: export COMPOSE_PROJECT_NAME := one-order-one-trace-test
+test-compose: export ORDERS_PORT := 18080
+test-compose: export ZIPKIN_PORT := 19411
+test-compose: export KAFKA_PORT := 19092
+test-compose: export OTLP_GRPC_PORT := 14317
+test-compose: export OTLP_HTTP_PORT := 14318
+test-compose: export MAIL_PORT := 18025
+.PHONY: test-compose
+test-compose: $(UV_READY) ## the end-to-end tests on the containers; skipped where there is no Docker engine
+	@if docker compose version >/dev/null 2>&1 && docker version >/dev/null 2>&1; then \
+		trap 'docker compose down --volumes' EXIT; \
+		docker compose up --detach --build --wait && E2E_SYSTEM=compose $(UV) run --frozen pytest tests/e2e; \
+	else \
+		echo "SKIPPED: the tests on containers; no Docker engine with Compose answers on this machine"; \
 	fi

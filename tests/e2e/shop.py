@@ -10,7 +10,7 @@ from decimal import Decimal
 import journey
 import requests
 
-from tests.e2e.mails import Mailbox
+from tests.e2e.mails import Mail, Mailbox
 from tests.e2e.polling import poll_until
 
 
@@ -72,7 +72,7 @@ class Shop:
         def attempt() -> Placed | None:
             try:
                 return self.place(number, key=key)
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 return None
 
         return poll_until(attempt, f"order {number} is answered", timeout=60)
@@ -113,6 +113,13 @@ class Shop:
 
     def expect_one_mail_each(self, orders: Collection[Placed], *, timeout: float = 60) -> None:
         """Wait until every order has its e-mail, then check that each has one only, with the right amount."""
+        mails = self.expect_mail_each(orders, timeout=timeout)
+        repeated = [order.order_id for order in orders if len(mails[order.order_id]) != 1]
+
+        assert not repeated, f"more than one e-mail for {repeated}"
+
+    def expect_mail_each(self, orders: Collection[Placed], *, timeout: float = 60) -> dict[str, list[Mail]]:
+        """Wait until every order has its e-mail, then check amounts and numbers; a repeat is the same e-mail again."""
         ids = {order.order_id for order in orders}
         poll_until(
             lambda: not ids - self.mailbox.by_order().keys(),
@@ -120,11 +127,13 @@ class Shop:
             timeout=timeout,
         )
         mails = self.mailbox.by_order()
-        numbers = [mails[order_id][0].invoice_number for order_id in ids]
-        wrong = [order for order in orders if [mail.total for mail in mails[order.order_id]] != [order.total]]
+        wrong = [order for order in orders if {mail.total for mail in mails[order.order_id]} != {order.total}]
+        numbers = {mail.invoice_number for order_id in ids for mail in mails[order_id]}
+        messages = {mail.message_id for order_id in ids for mail in mails[order_id]}
 
-        assert not wrong, f"not one e-mail with the right total: {[(o, mails[o.order_id]) for o in wrong[:3]]}"
-        assert len(set(numbers)) == len(numbers), "an invoice number is there twice"
+        assert not wrong, f"not the right total: {[(order, mails[order.order_id]) for order in wrong[:3]]}"
+        assert len(numbers) == len(messages) == len(ids), "not one invoice number and one Message-ID for each order"
+        return mails
 
     def expect_no_gap_in_invoice_numbers(self) -> None:
         """Check that all invoices ever mailed are numbered 1, 2, 3, …"""

@@ -1,6 +1,7 @@
 """The system under test, whichever way it is run: what the tests look at and what they do to it."""
 
 import os
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -75,29 +76,37 @@ class ComposeSystem:
         self.mailbox: Mailbox = MailpitMailbox(f"http://127.0.0.1:{os.environ.get('MAIL_PORT', '8025')}")
 
     def up(self) -> None:
-        self._compose("up", "--detach", "--wait", "--quiet-pull")
+        self.compose("up", "--detach", "--wait", "--quiet-pull")
 
     def stop(self, part: str) -> int:
-        container = self.container(part)
-        self._compose("stop", part)
-        return int(docker("inspect", "--format", "{{.State.ExitCode}}", container))
+        self.compose("stop", part)
+        return int(self.inspect(part, "{{.State.ExitCode}}"))
 
     def start(self, part: str) -> None:
-        self._compose("up", "--detach", "--wait", "--no-deps", part)
+        self.compose("up", "--detach", "--wait", "--no-deps", part)
 
     def logs(self, part: str) -> str:
-        return self._compose("logs", "--no-log-prefix", part)
+        return self.compose("logs", "--no-log-prefix", part)
 
     def spans(self) -> str:
         with tempfile.TemporaryDirectory() as folder:
-            self._compose("cp", "collector:/var/lib/otelcol/audit", folder)
+            self.compose("cp", "collector:/var/lib/otelcol/audit", folder)
             return "".join(file.read_text() for file in Path(folder).rglob("traces*.jsonl"))
 
     def container(self, part: str) -> str:
         """Return the id of a part's container."""
-        return self._compose("ps", "--all", "--quiet", part).strip()
+        return self.compose("ps", "--all", "--quiet", part).strip()
 
-    def _compose(self, *arguments: str) -> str:
+    def kill(self, part: str) -> None:
+        """SIGKILL a part's first process from outside: for Docker an accident, unlike `docker kill`."""
+        os.kill(int(self.inspect(part, "{{.State.Pid}}")), signal.SIGKILL)
+
+    def inspect(self, part: str, field: str) -> str:
+        """Return one field of a part's container."""
+        return docker("inspect", "--format", field, self.container(part)).strip()
+
+    def compose(self, *arguments: str) -> str:
+        """Run a command of Docker Compose."""
         return docker("compose", *arguments)
 
 

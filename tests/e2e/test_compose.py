@@ -1,0 +1,139 @@
+"""What only containers do: restart policies, replicas, volumes, hardening."""
+
+import os
+import subprocess
+
+import pytest
+
+from tests.e2e.load import load
+from tests.e2e.polling import poll_until
+from tests.e2e.shop import Shop
+from tests.e2e.system import REPOSITORY, ComposeSystem, System, docker
+
+SERVICES = ("orders", "orders-worker", "billing", "notifier")
+
+
+@pytest.fixture
+def containers(session_system: System) -> ComposeSystem:
+    if not isinstance(session_system, ComposeSystem):
+        pytest.skip("these are for the containers: make test-compose")
+    session_system.up()
+    return session_system
+
+
+@pytest.mark.parametrize(("number", "part"), list(enumerate([*SERVICES, "kafka", "collector"])))
+def test_what_is_killed_comes_back_and_no_order_is_lost(
+    containers: ComposeSystem, shop: Shop, number: int, part: str
+) -> None:
+    restarts = int(containers.inspect(part, "{{.RestartCount}}"))
+    with load(shop.place_in_spite_of_restarts, first=100_000 + 10_000 * number, threads=2) as accepted:
+        poll_until(lambda: len(accepted) >= 20, "20 orders are accepted before the kill")
+        containers.kill(part)
+        poll_until(
+            lambda: (
+                int(containers.inspect(part, "{{.RestartCount}}")) > restarts
+                and containers.inspect(part, "{{.State.Running}}") == "true"
+            ),
+            f"{part} is restarted by its policy",
+        )
+        already = len(accepted)
+        poll_until(lambda: len(accepted) >= already + 20, "20 orders are accepted after the restart")
+
+    shop.expect_mail_each(accepted, timeout=120)
+
+
+def test_a_restart_of_everything_loses_no_order(containers: ComposeSystem, shop: Shop) -> None:
+    before = shop.place_all(range(400, 420))
+    containers.compose("restart")
+    containers.up()
+    after = shop.place_all(range(420, 440))
+
+    # Mailpit forgets its e-mails at a restart: those of before may have been sent to the one before.
+    shop.expect_mail_each(after, timeout=120)
+    shop.expect_exact_journeys(after, timeout=120)
+    assert len({order.order_id for order in before + after}) == 40
+
+
+def test_orders_under_way_survive_down_and_up(containers: ComposeSystem, shop: Shop) -> None:
+    containers.compose("stop", "notifier")
+    orders = shop.place_all(range(440, 460))
+    containers.compose("down")
+    containers.up()
+
+    shop.expect_mail_each(orders, timeout=120)
+
+
+def test_two_of_billing_and_notifier_share_the_work(containers: ComposeSystem, shop: Shop) -> None:
+    containers.compose("up", "--detach", "--wait", "--scale", "billing=2", "--scale", "notifier=2")
+    try:
+        for part in ("billing", "notifier"):
+            for container in containers.container(part).split():
+                poll_until(lambda c=container: "/" in last_assignment(c), f"each {part} has partitions")
+        orders = shop.place_all(range(500, 560))
+
+        shop.expect_exact_journeys(orders)
+        shop.expect_one_mail_each(orders)
+        for part in ("billing", "notifier"):
+            for container in containers.container(part).split():
+                handled = logs_of(container)
+                assert any(order.order_id in handled for order in orders), f"one {part} had nothing to do"
+    finally:
+        containers.up()
+
+
+def logs_of(container: str) -> str:
+    done = subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr
+
+
+def last_assignment(container: str) -> str:
+    """Return the last log line that tells which partitions a worker has."""
+    return next((line for line in reversed(logs_of(container).splitlines()) if "partitions assigned" in line), "")
+
+
+def test_a_port_in_use_is_named(containers: ComposeSystem) -> None:
+    port = containers.zipkin_url.rpartition(":")[2]
+    second = {**os.environ, "COMPOSE_PROJECT_NAME": "second", "ZIPKIN_PORT": port}
+    try:
+        done = subprocess.run(
+            ["docker", "compose", "up", "--detach", "zipkin"],
+            cwd=REPOSITORY,
+            env=second,
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        subprocess.run(["docker", "compose", "down"], cwd=REPOSITORY, env=second, capture_output=True, check=True)
+
+    assert done.returncode != 0
+    assert port in done.stderr
+    assert "already" in done.stderr
+
+
+@pytest.mark.parametrize("part", SERVICES)
+def test_a_service_has_no_root_no_capability_and_nowhere_to_write(containers: ComposeSystem, part: str) -> None:
+    assert containers.inspect(part, "{{.Config.User}}") == "app"
+    assert containers.inspect(part, "{{.HostConfig.ReadonlyRootfs}}") == "true"
+    assert containers.inspect(part, "{{.HostConfig.CapDrop}}") == "[ALL]"
+    assert containers.inspect(part, "{{.HostConfig.SecurityOpt}}") == "[no-new-privileges:true]"
+    refused = subprocess.run(
+        ["docker", "exec", containers.container(part), "touch", "/app/here"], capture_output=True, text=True
+    )
+    assert "Read-only file system" in refused.stderr
+
+
+def test_every_container_is_limited_and_together_they_need_less_than_two_gigabytes(containers: ComposeSystem) -> None:
+    parts = containers.compose("config", "--services").split()
+    limits = [int(containers.inspect(part, "{{.HostConfig.Memory}}")) for part in parts]
+
+    assert len(parts) == 8
+    assert all(limits)
+    used = docker("stats", "--no-stream", "--format", "{{.MemUsage}}", *(containers.container(p) for p in parts))
+    print(used)
+    assert sum(_bytes(line.split(" / ")[0]) for line in used.splitlines()) < 2 * 1024**3
+
+
+def _bytes(text: str) -> float:
+    units = {"GiB": 1024**3, "MiB": 1024**2, "KiB": 1024, "B": 1}
+    unit = next(unit for unit in units if text.endswith(unit))
+    return float(text.removesuffix(unit)) * units[unit]
