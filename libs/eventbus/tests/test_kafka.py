@@ -2,6 +2,7 @@ import asyncio
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -9,7 +10,7 @@ from aiokafka.errors import InvalidTopicError, KafkaConnectionError
 from eventbus import kafka as bus_kafka
 from eventbus.patience import Stopped
 
-from .support import Kafka, make_patience, unique
+from .support import Kafka, eventually, make_patience, status_of, unique
 
 
 async def partitions(kafka: Kafka, *topics: str) -> list[int]:
@@ -101,3 +102,34 @@ async def test_a_client_is_stopped_also_where_its_use_fails(tmp_path: Path) -> N
             raise LookupError
 
     assert client.stopping
+
+
+@pytest.mark.parametrize("kind", ["producer", "consumer"])
+async def test_a_broker_that_cannot_be_reached_is_told_and_asked_for_at_a_pace_until_it_is_back(
+    kafka: Kafka, tmp_path: Path, kind: str
+) -> None:
+    patience = make_patience(tmp_path)
+    client: Any = bus_kafka.producer(kafka.broker, unique("p"))
+    inner = client.client
+    if kind == "consumer":
+        await client.stop()
+        client = bus_kafka.consumer(kafka.broker, group=unique("g"), instance_id=unique("i"))
+        inner = client._client
+    connect, attempts = inner._get_conn, []
+
+    async def no_connection(*args: object, **_: object) -> None:
+        attempts.append(args)
+
+    async with bus_kafka.running(client, patience):
+        before = status_of(patience)
+        inner._get_conn = no_connection
+        began = time.monotonic()
+        while time.monotonic() < began + 1.2:
+            await inner.force_metadata_update()  # as aiokafka's loops do
+        meanwhile = status_of(patience)
+        inner._get_conn = connect
+        await eventually("the broker is found again", lambda: status_of(patience)["ready"], seconds=3)
+
+    assert before["ready"]
+    assert meanwhile == {"ready": False, "reason": "broker: cannot be reached"}
+    assert len(attempts) < 6

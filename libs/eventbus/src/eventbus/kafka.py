@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from eventbus.patience import Patience
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 PARTITIONS = 3
 CONNECT_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 2
+ASK_AGAIN_AFTER_S = 0.5
 
 
 async def create_topics(bootstrap_servers: str, topics: Mapping[str, Mapping[str, str]], patience: Patience) -> None:
@@ -97,6 +99,11 @@ async def running(client: Client, patience: Patience) -> AsyncIterator[None]:
     try:
         async with patience.bounded(CONNECT_TIMEOUT_S):
             await client.start()
+        patience.status.fine("broker")
+        if isinstance(client, AIOKafkaProducer):
+            _tell_of_broker(client.client, patience)
+        elif isinstance(client, AIOKafkaConsumer):
+            _tell_of_broker(client._client, patience)
         yield
     finally:
         try:
@@ -104,3 +111,23 @@ async def running(client: Client, patience: Patience) -> AsyncIterator[None]:
                 await client.stop()
         except (TimeoutError, KafkaError) as error:
             log.warning("a Kafka client did not stop cleanly", extra={"error": type(error).__name__})
+
+
+def _tell_of_broker(client: AIOKafkaClient, patience: Patience) -> None:
+    """Let *client* say in the status whether it reaches the broker, also while there is nothing to send or to read.
+
+    While it does not, it asks twice a second: by themselves aiokafka's loops may ask hundreds of times, and log each.
+    """
+    update = client._metadata_update
+
+    async def update_and_tell(*args: Any) -> bool:
+        reached: bool = await update(*args)  # type: ignore[no-untyped-call]
+        if reached:
+            patience.status.fine("broker")
+        else:
+            patience.status.trouble("broker", "cannot be reached")
+            await asyncio.sleep(ASK_AGAIN_AFTER_S)
+            asyncio.get_running_loop().call_soon(client.force_metadata_update)
+        return reached
+
+    client._metadata_update = update_and_tell  # type: ignore[method-assign]
