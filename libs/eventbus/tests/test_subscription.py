@@ -1,9 +1,10 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from eventbus import Database, Event, Outbox, Subscription, outside_transaction, within_transaction
+from eventbus import Database, Event, Outbox, Poison, Subscription, outside_transaction, within_transaction
 from eventbus.cloudevents import Message
 from eventbus.inbox import Inbox
+from eventbus.outbox import MAX_EVENT_BYTES
 from eventbus.subscription import Bench, Outcome
 from eventbus.tables import inbox, outbox
 from sqlalchemy import Connection, insert
@@ -79,6 +80,18 @@ def test_a_handler_that_fails_leaves_nothing_and_its_message_can_come_again(data
 
     assert left == ([], 0, 0)
     assert outcome is Outcome.HANDLED
+
+
+def test_a_message_that_leads_to_an_event_too_large_to_send_is_poison_and_has_no_effect(database: Database) -> None:
+    def swell(order: OrderPlaced, shelf: Shelf) -> Event | None:
+        shelf.put(order.order_id)
+        return OrderPlaced.on("invoices")(order_id="o" * MAX_EVENT_BYTES)
+
+    with pytest.raises(Poison):
+        apply(within_transaction(OrderPlaced, swell, Shelf), database)
+
+    assert effects_of(database) == []
+    assert (count(database, inbox), count(database, outbox)) == (0, 0)
 
 
 class Post:

@@ -13,6 +13,10 @@ from eventbus.event import Event
 MAX_EVENT_BYTES = 512 * 1024
 
 
+class EventTooLarge(ValueError):
+    """The event could never be sent; nothing was stored."""
+
+
 @dataclass(frozen=True)
 class Receipt:
     """What the outbox knows of an event that it took: its CloudEvents id and the W3C ``traceparent`` of that moment.
@@ -38,11 +42,11 @@ class Outbox:
     def add(self, connection: Connection, event: Event) -> Receipt:
         """Store *event* with the current trace context: it is published if, and only if, the transaction commits.
 
-        Raises ValueError for an event of more than 512 KB: it could never be sent.
+        Raises EventTooLarge for one of more than 512 KB.
         """
         value = event.model_dump_json().encode()
         if len(value) > MAX_EVENT_BYTES:
-            raise ValueError(f"{event.type} has {len(value)} bytes: at most {MAX_EVENT_BYTES} can be published")
+            raise EventTooLarge(f"{event.type} has {len(value)} bytes: at most {MAX_EVENT_BYTES} can be published")
         event_id = str(uuid4())
         trace_context: dict[str, str] = {}
         propagate.inject(trace_context)

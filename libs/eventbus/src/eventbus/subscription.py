@@ -9,9 +9,10 @@ from sqlalchemy import Connection
 
 from eventbus.cloudevents import Message
 from eventbus.database import Database
+from eventbus.errors import Poison
 from eventbus.event import Event
 from eventbus.inbox import Inbox
-from eventbus.outbox import Outbox
+from eventbus.outbox import EventTooLarge, Outbox
 
 E = TypeVar("E", bound=Event)
 D = TypeVar("D")
@@ -47,7 +48,8 @@ def within_transaction(
 ) -> Subscription:
     """Handle an event in one transaction with its inbox row and what the handler publishes: exactly one effect.
 
-    *dependency* is made for each message from the transaction's connection.
+    *dependency* is made for each message from the transaction's connection. What the handler publishes must fit into
+    the outbox: a message that leads to more is poison.
     """
 
     def apply(bench: Bench, message: Message) -> Outcome:
@@ -57,7 +59,10 @@ def within_transaction(
                 return Outcome.DUPLICATE
             published = handler(message.event, dependency(connection))
             if published is not None:
-                bench.outbox.add(connection, published)
+                try:
+                    bench.outbox.add(connection, published)
+                except EventTooLarge as error:  # trying again would not make it smaller
+                    raise Poison(str(error)) from None
             bench.inbox.add(connection, message.id)
         return Outcome.HANDLED
 
