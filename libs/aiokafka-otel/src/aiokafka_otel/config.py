@@ -22,8 +22,8 @@ class Relation(Enum):
 class Config:
     """The settings of one instrumentation; read once, when it starts."""
 
-    relation: Relation = Relation.BOTH
-    record_key: bool = False
+    relation: Relation
+    record_key: bool
 
     @classmethod
     def from_environment(cls) -> "Config":

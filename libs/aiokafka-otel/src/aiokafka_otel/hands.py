@@ -1,7 +1,6 @@
 """Which task has which record in hand."""
 
 import asyncio
-import contextvars
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -43,8 +42,7 @@ class Hands:
         hand = self._hands.get(task)
         if hand is None:
             hand = self._hands[task] = _Hand()
-            # An empty context: the callback's copy would keep the first record's for as long as the task lives.
-            task.add_done_callback(hand.task_ended, context=contextvars.Context())
+            task.add_done_callback(hand.task_ended)
         hand.let_go(None)
         hand.processing, processing.hand = processing, hand
 
