@@ -10,7 +10,7 @@ STACK := $(UV) run --frozen --no-dev stack
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(UV_READY) ## start everything, place one order, draw its journey, stay until Ctrl-C
@@ -47,8 +47,8 @@ $(OWN_UV):
 	@python3 -m venv .stack/uv && .stack/uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9' \
 		|| { rm -rf .stack/uv; echo "That failed. Get uv with: python3 -m pip install --user uv" >&2; exit 1; }
 
-# The other Python that the instrumentation promises to work on; it is a library for everybody.
-OTHER_PYTHON := 3.13
+# The instrumentation is a library for everybody: it is tested on the oldest and on a new Python too.
+PYTHONS := 3.11 3.13
 
 .PHONY: check
 check: $(UV_READY) ## lint, format and types
@@ -59,11 +59,16 @@ check: $(UV_READY) ## lint, format and types
 .PHONY: test
 test: check ## all tests, on a stack of their own
 	$(UV) run --frozen pytest
-	@if $(UV) python find $(OTHER_PYTHON) >/dev/null 2>&1; then \
-		UV_PROJECT_ENVIRONMENT=.stack/venv-$(OTHER_PYTHON) $(UV) run --frozen -p $(OTHER_PYTHON) pytest libs/aiokafka-otel; \
-	else \
-		echo "SKIPPED: libs/aiokafka-otel on Python $(OTHER_PYTHON), which uv does not find on this machine"; \
-	fi
+	@for version in $(PYTHONS); do \
+		if .venv/bin/python -c "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, '$$version'.split('.'))))"; then \
+			continue; \
+		elif $(UV) python find $$version >/dev/null 2>&1; then \
+			echo "libs/aiokafka-otel on Python $$version:"; \
+			UV_PROJECT_ENVIRONMENT=.stack/venv-$$version $(UV) run --frozen -p $$version pytest libs/aiokafka-otel || exit 1; \
+		else \
+			echo "SKIPPED: libs/aiokafka-otel on Python $$version, which uv does not find on this machine"; \
+		fi; \
+	done
 
 # A project of its own on ports of its own, so that no demo is in the way and none is lost.
 test-compose: export COMPOSE_PROJECT_NAME := one-order-one-trace-test
@@ -76,7 +81,7 @@ test-compose: export MAIL_PORT := 18025
 .PHONY: test-compose
 test-compose: $(UV_READY) ## the end-to-end tests on the containers; skipped where there is no Docker engine
 	@if docker compose version >/dev/null 2>&1 && docker version >/dev/null 2>&1; then \
-		trap 'docker compose down --volumes' EXIT; \
+		trap 'docker compose down --volumes' EXIT; trap 'exit 130' INT TERM; \
 		docker compose up --detach --build --wait && E2E_SYSTEM=compose $(UV) run --frozen pytest tests/e2e; \
 	else \
 		echo "SKIPPED: the tests on containers; no Docker engine with Compose answers on this machine"; \

@@ -5,16 +5,18 @@ import os
 import pytest
 
 from tests.e2e.shop import Shop
-from tests.e2e.system import ComposeSystem, LocalSystem, System, docker_answers
+from tests.e2e.system import ComposeSystem, LocalSystem, System
+
+IN_CONTAINERS = os.environ.get("E2E_SYSTEM") == "compose"
+# What needs containers, and what needs the local stack, is no test of the other.
+collect_ignore = ["test_stock.py", "test_processes.py"] if IN_CONTAINERS else ["test_compose.py"]
 
 
 @pytest.fixture(scope="session")
 def session_system(request: pytest.FixtureRequest) -> System:
     """The local stack; with E2E_SYSTEM=compose the containers."""
-    if os.environ.get("E2E_SYSTEM") != "compose":
+    if not IN_CONTAINERS:
         return LocalSystem(request.getfixturevalue("stack"))
-    if not docker_answers():
-        pytest.skip("there is no Docker engine with Compose on this machine")
     return ComposeSystem()
 
 

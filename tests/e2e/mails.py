@@ -23,7 +23,6 @@ class Mail:
     total: Decimal
     currency: str
     message_id: str
-    html: str
 
 
 class Mailbox(Protocol):
@@ -79,7 +78,7 @@ class MailpitMailbox:
 
 def _parse(content: bytes) -> Mail:
     mail = message_from_bytes(content, policy=policy.default)
-    text = mail.get_body(("plain",)).get_content()
+    text = mail.get_body(("plain",)).get_content().replace("\r\n", "\n")
     return Mail(
         order_id=re.search(r"^Order +(\S+)$", text, re.M)[1],
         to=mail["To"],
@@ -87,5 +86,4 @@ def _parse(content: bytes) -> Mail:
         total=Decimal(re.search(r"^Total (\S+) ", text, re.M)[1]),
         currency=re.search(r"^Total \S+ (\S+)$", text, re.M)[1],
         message_id=mail["Message-ID"],
-        html=mail.get_body(("html",)).get_content(),
     )

@@ -20,6 +20,7 @@ class Placed:
 
     order_id: str
     trace_id: str
+    email: str
     total: Decimal
     caller: str | None = None
     """The caller's span, where the order was placed within a trace of the caller's."""
@@ -37,7 +38,7 @@ class Shop:
     def post(self, number: int, *, headers: Mapping[str, str] | None = None) -> requests.Response:
         """Send order *number*; every number has another total."""
         order = {
-            "customer": {"email": f"canary-{number}@example.com"},
+            "customer": {"email": _email(number)},
             "currency": "EUR",
             "items": [
                 {"sku": "BOOK-1", "quantity": 1 + number % 7, "unit_price": f"{10 + number}.99"},
@@ -54,6 +55,7 @@ class Shop:
         return Placed(
             order_id=answer.json()["order_id"],
             trace_id=answer.json()["trace_id"],
+            email=_email(number),
             total=(1 + number % 7) * Decimal(f"{10 + number}.99") + 3 * Decimal("0.10"),
             caller=traceparent.split("-")[2] if traceparent else None,
         )
@@ -127,11 +129,16 @@ class Shop:
             timeout=timeout,
         )
         mails = self.mailbox.by_order()
-        wrong = [order for order in orders if {mail.total for mail in mails[order.order_id]} != {order.total}]
+        wrong = [
+            order
+            for order in orders
+            if {(mail.to, mail.total, mail.currency) for mail in mails[order.order_id]}
+            != {(order.email, order.total, "EUR")}
+        ]
         numbers = {mail.invoice_number for order_id in ids for mail in mails[order_id]}
         messages = {mail.message_id for order_id in ids for mail in mails[order_id]}
 
-        assert not wrong, f"not the right total: {[(order, mails[order.order_id]) for order in wrong[:3]]}"
+        assert not wrong, f"not the right recipient or total: {[(order, mails[order.order_id]) for order in wrong[:3]]}"
         assert len(numbers) == len(messages) == len(ids), "not one invoice number and one Message-ID for each order"
         return mails
 
@@ -173,3 +180,8 @@ class Shop:
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
         return self._local.session
+
+
+def _email(number: int) -> str:
+    # The name is looked for in logs and spans, where it must not be.
+    return f"canary-{number}@example.com"
