@@ -62,9 +62,9 @@ test: check ## all tests, on a stack of their own
 	@for version in $(PYTHONS); do \
 		if .venv/bin/python -c "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, '$$version'.split('.'))))"; then \
 			continue; \
-		elif $(UV) python find $$version >/dev/null 2>&1; then \
+		elif $(UV) python find --no-python-downloads $$version >/dev/null 2>&1; then \
 			echo "libs/aiokafka-otel on Python $$version:"; \
-			UV_PROJECT_ENVIRONMENT=.stack/venv-$$version $(UV) run --frozen -p $$version pytest libs/aiokafka-otel || exit 1; \
+			UV_PROJECT_ENVIRONMENT=.stack/venv-$$version $(UV) run --frozen -p $$version pytest libs/aiokafka-otel -m "not own_environment" || exit 1; \
 		else \
 			echo "SKIPPED: libs/aiokafka-otel on Python $$version, which uv does not find on this machine"; \
 		fi; \
