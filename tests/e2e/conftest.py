@@ -9,7 +9,7 @@ from tests.e2e.system import ComposeSystem, LocalSystem, System
 
 IN_CONTAINERS = os.environ.get("E2E_SYSTEM") == "compose"
 # What needs containers, and what needs the local stack, is no test of the other.
-collect_ignore = ["test_stock.py", "test_processes.py"] if IN_CONTAINERS else ["test_compose.py"]
+collect_ignore = ["test_stock.py", "test_processes.py"] if IN_CONTAINERS else ["test_compose.py", "test_volumes.py"]
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +31,9 @@ def system(session_system: System) -> System:
 def shop(system: System) -> Shop:
     """A customer's view of the system."""
     return Shop(orders_url=system.orders_url, zipkin_url=system.zipkin_url, mailbox=system.mailbox)
+
+
+@pytest.fixture
+def containers(system: System) -> ComposeSystem:
+    assert isinstance(system, ComposeSystem)
+    return system

@@ -8,15 +8,9 @@ import pytest
 from tests.e2e.load import load
 from tests.e2e.polling import poll_until
 from tests.e2e.shop import Shop
-from tests.e2e.system import REPOSITORY, ComposeSystem, System, docker
+from tests.e2e.system import REPOSITORY, ComposeSystem, docker
 
 SERVICES = ("orders", "orders-worker", "billing", "notifier")
-
-
-@pytest.fixture
-def containers(system: System) -> ComposeSystem:
-    assert isinstance(system, ComposeSystem)
-    return system
 
 
 @pytest.mark.parametrize(("number", "part"), list(enumerate([*SERVICES, "kafka", "collector"])))
@@ -49,15 +43,6 @@ def test_a_restart_of_everything_loses_no_order(containers: ComposeSystem, shop:
 
     shop.expect_mail_each(before + after, timeout=120)
     shop.expect_exact_journeys(after, timeout=120)
-
-
-def test_orders_under_way_survive_down_and_up(containers: ComposeSystem, shop: Shop) -> None:
-    containers.compose("stop", "notifier")
-    orders = shop.place_all(range(440, 460))
-    containers.compose("down")
-    containers.up()
-
-    shop.expect_mail_each(orders, timeout=120)
 
 
 def test_two_of_billing_and_notifier_share_the_work(containers: ComposeSystem, shop: Shop) -> None:
