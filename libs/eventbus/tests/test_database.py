@@ -98,6 +98,21 @@ def test_no_connection_is_opened_before_the_first_use(tmp_path: Path) -> None:
     assert (tmp_path / "new.db").exists()
 
 
+def test_a_new_file_that_another_process_is_about_to_write_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "new.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr("eventbus.database.sleep", lambda _: other.execute("ROLLBACK"))
+    database = Database(f"sqlite:///{path}")
+    database.create(metadata)
+    other.close()
+
+    assert effects_of(database) == []
+    database.close()
+
+
 def _start_service(path: str, start_together: "threading.Barrier", number: int) -> None:
     start_together.wait()
     database = Database(f"sqlite:///{path}")

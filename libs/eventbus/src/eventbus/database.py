@@ -1,7 +1,9 @@
 """A service's database, used synchronously: the web in the request's thread, a worker by ``asyncio.to_thread``."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic, sleep
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url
@@ -12,6 +14,7 @@ from eventbus import tables
 # SQLite has one writer. Waiting for it in the pool's queue is fair; in SQLite's busy loop 16 threads starve each other.
 _WRITER_POOL = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 15}
 _BUSY_TIMEOUT_MS = 15_000
+_ASK_AGAIN_AFTER_S = 0.01
 
 
 class Database:
@@ -70,8 +73,8 @@ def _engine(url: str, *, begin: str, **pool: Any) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # no implicit BEGIN by the driver: the "begin" hook below decides
+        _set_wal(connection)
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",
             f"busy_timeout={_BUSY_TIMEOUT_MS}",
             "foreign_keys=ON",
@@ -83,3 +86,21 @@ def _engine(url: str, *, begin: str, **pool: Any) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _set_wal(connection: sqlite3.Connection) -> None:
+    """Turn the write-ahead log on, however many processes do so on a new file at the same moment.
+
+    Each of them reads the file first and then wants it alone. SQLite, which sees that waiting might be a deadlock, does
+    not wait for its busy timeout there but says "database is locked" at once (sqlite.org/c3ref/busy_handler.html).
+    """
+    deadline = monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or monotonic() > deadline:
+                raise
+            sleep(_ASK_AGAIN_AFTER_S)
+        else:
+            return
