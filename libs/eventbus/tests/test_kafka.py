@@ -106,30 +106,47 @@ async def test_a_client_is_stopped_also_where_its_use_fails(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("kind", ["producer", "consumer"])
 async def test_a_broker_that_cannot_be_reached_is_told_and_asked_for_at_a_pace_until_it_is_back(
-    kafka: Kafka, tmp_path: Path, kind: str
+    kafka: Kafka, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(bus_kafka, "ASK_AGAIN_AFTER_S", 0.1)
     patience = make_patience(tmp_path)
-    client: Any = bus_kafka.producer(kafka.broker, unique("p"))
+    client: Any = bus_kafka.producer(kafka.broker, "shop-1")
     inner = client.client
     if kind == "consumer":
         await client.stop()
-        client = bus_kafka.consumer(kafka.broker, group=unique("g"), instance_id=unique("i"))
+        client = bus_kafka.consumer(kafka.broker, group=unique("g"), instance_id="shop-1")
         inner = client._client
     connect, attempts = inner._get_conn, []
 
-    async def no_connection(*args: object, **_: object) -> None:
-        attempts.append(args)
+    async def no_connection(*_: object, **__: object) -> None:
+        attempts.append(time.monotonic())
 
     async with bus_kafka.running(client, patience):
         before = status_of(patience)
         inner._get_conn = no_connection
-        began = time.monotonic()
-        while time.monotonic() < began + 1.2:
+        while len(attempts) < 4:
             await inner.force_metadata_update()  # as aiokafka's loops do
         meanwhile = status_of(patience)
         inner._get_conn = connect
-        await eventually("the broker is found again", lambda: status_of(patience)["ready"], seconds=3)
+        await eventually("the broker is found again", lambda: status_of(patience)["ready"])
 
     assert before["ready"]
-    assert meanwhile == {"ready": False, "reason": "broker: cannot be reached"}
-    assert len(attempts) < 6
+    assert meanwhile == {"ready": False, "reason": "broker (shop-1): cannot be reached"}
+    assert attempts[3] - attempts[0] >= 3 * 0.1
+
+
+async def test_a_client_that_reaches_the_broker_does_not_speak_for_one_that_does_not(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    async def no_connection(*_: object, **__: object) -> None:
+        """Reach nobody."""
+
+    patience = make_patience(tmp_path)
+    clients: list[Any] = [bus_kafka.producer(kafka.broker, name) for name in ("shop-1-relay", "shop-1-dead-letters")]
+    async with bus_kafka.running(clients[0], patience), bus_kafka.running(clients[1], patience):
+        clients[0].client._get_conn = no_connection
+        await clients[0].client.force_metadata_update()
+        await clients[1].client.force_metadata_update()
+        status = status_of(patience)
+
+    assert status == {"ready": False, "reason": "broker (shop-1-relay): cannot be reached"}

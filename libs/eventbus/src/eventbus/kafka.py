@@ -99,7 +99,6 @@ async def running(client: Client, patience: Patience) -> AsyncIterator[None]:
     try:
         async with patience.bounded(CONNECT_TIMEOUT_S):
             await client.start()
-        patience.status.fine("broker")
         if isinstance(client, AIOKafkaProducer):
             _tell_of_broker(client.client, patience)
         elif isinstance(client, AIOKafkaConsumer):
@@ -118,14 +117,19 @@ def _tell_of_broker(client: AIOKafkaClient, patience: Patience) -> None:
 
     While it does not, it asks twice a second: by themselves aiokafka's loops may ask hundreds of times, and log each.
     """
+    # A private method, for want of a hook: aiokafka logs an update of its metadata that failed, returns False from here
+    # and goes on; who had asked for the update asks again, the producer's sender for one without any pause.
     update = client._metadata_update
+    # Each client has connections of its own: one may reach the broker while another does not.
+    part = f"broker ({client._client_id})"
+    patience.status.fine(part)
 
     async def update_and_tell(*args: Any) -> bool:
         reached: bool = await update(*args)  # type: ignore[no-untyped-call]
         if reached:
-            patience.status.fine("broker")
+            patience.status.fine(part)
         else:
-            patience.status.trouble("broker", "cannot be reached")
+            patience.status.trouble(part, "cannot be reached")
             await asyncio.sleep(ASK_AGAIN_AFTER_S)
             asyncio.get_running_loop().call_soon(client.force_metadata_update)
         return reached
