@@ -27,9 +27,8 @@ def server(office: PostOffice) -> Iterator[MailServer]:
 
 @pytest.fixture
 def mailer(server: MailServer) -> Iterator[Mailer]:
-    mailer = Mailer(host="127.0.0.1", port=server.port, sender=SENDER)
-    yield mailer
-    mailer.close()
+    with Mailer(host="127.0.0.1", port=server.port, sender=SENDER) as mailer:
+        yield mailer
 
 
 @pytest.fixture

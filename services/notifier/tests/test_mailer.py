@@ -26,9 +26,8 @@ ORDER = "5f0d6c9e-7c55-4c8e-9d1a-0c2b6f7a1e11"
 @pytest.fixture
 def hurried(server: MailServer) -> Iterator[Mailer]:
     """A mailer that waits for an answer 0.3 s."""
-    mailer = Mailer(host="127.0.0.1", port=server.port, sender=SENDER, timeout=0.3)
-    yield mailer
-    mailer.close()
+    with Mailer(host="127.0.0.1", port=server.port, sender=SENDER, timeout=0.3) as mailer:
+        yield mailer
 
 
 def part(mail: EmailMessage, kind: str) -> str:
@@ -162,7 +161,8 @@ def test_one_connection_carries_many_mails(
 
 
 def test_nothing_connects_before_there_is_a_mail(mailer: Mailer, server: MailServer) -> None:
-    mailer.close()
+    with mailer:
+        pass
 
     assert server.opened == 0
 
@@ -178,11 +178,12 @@ def test_a_connection_that_the_server_has_closed_is_opened_again(
     assert server.opened == 2
 
 
-def test_a_closed_mailer_can_be_used_again(
+def test_leaving_a_mailer_gives_up_its_connection_also_by_an_exception(
     mailer: Mailer, server: MailServer, office: PostOffice, invoice: InvoiceIssued
 ) -> None:
-    mailer.send(invoice)
-    mailer.close()
+    with pytest.raises(LookupError), mailer:
+        mailer.send(invoice)
+        raise LookupError
     mailer.send(invoice)
 
     assert (len(office.accepted), server.opened) == (2, 2)
@@ -252,16 +253,15 @@ def test_poison_does_not_spoil_the_connection_for_those_behind_it(
 def test_a_mail_waits_for_a_server_that_is_away(office: PostOffice, invoice: InvoiceIssued) -> None:
     server = MailServer(office)
     server.start()
-    mailer = Mailer(host="127.0.0.1", port=server.port, sender=SENDER)
-    mailer.send(invoice)
-    server.hang_up()
-    server.stop()
-    with pytest.raises(MailNotTaken, match="ConnectionRefusedError"):
+    with Mailer(host="127.0.0.1", port=server.port, sender=SENDER) as mailer:
         mailer.send(invoice)
-    back = MailServer(office, server.port)
-    back.start()
-    mailer.send(invoice)
-    mailer.close()
+        server.hang_up()
+        server.stop()
+        with pytest.raises(MailNotTaken, match="ConnectionRefusedError"):
+            mailer.send(invoice)
+        back = MailServer(office, server.port)
+        back.start()
+        mailer.send(invoice)
     back.stop()
 
     assert len(office.accepted) == 2

@@ -13,14 +13,13 @@ def main() -> None:
     config = read_settings(WorkerConfig)
     database = Database(config.database_url)
     database.create(store.metadata)
-    mailer = Mailer(host=config.smtp_host, port=config.smtp_port, sender=config.mail_from)
-    run(
-        "notifier",
-        config,
-        database,
-        subscriptions=[outside_transaction(InvoiceIssued, mail_invoice, mailer, record=store.note_sent)],
-    )
-    mailer.close()
+    with Mailer(host=config.smtp_host, port=config.smtp_port, sender=config.mail_from) as mailer:
+        run(
+            "notifier",
+            config,
+            database,
+            subscriptions=[outside_transaction(InvoiceIssued, mail_invoice, mailer, record=store.note_sent)],
+        )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
+from types import TracebackType
+from typing import Self
 
 from eventbus import Poison
 from jinja2 import Environment, PackageLoader, select_autoescape
@@ -28,7 +30,10 @@ class SentMail:
 
 
 class Mailer:
-    """Hand e-mails to one mail server, over one connection that is kept. Not for several threads at once."""
+    """Hand e-mails to one mail server, over one connection that is kept until the end of the ``with``.
+
+    Not for several threads at once.
+    """
 
     def __init__(self, *, host: str, port: int, sender: str, timeout: float = TIMEOUT_S) -> None:
         self._host = host
@@ -39,6 +44,14 @@ class Mailer:
         templates = Environment(loader=PackageLoader("notifier"), autoescape=select_autoescape(), trim_blocks=True)
         self._text = templates.get_template("invoice.txt")
         self._html = templates.get_template("invoice.html")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._hang_up()
 
     def send(self, invoice: InvoiceIssued) -> SentMail:
         """Send the invoice to its customer; when this returns, the mail server has it.
@@ -56,12 +69,11 @@ class Mailer:
         except smtplib.SMTPDataError as refusal:
             _refuse(refusal.smtp_code)
         except (smtplib.SMTPException, OSError) as error:
-            self.close()
+            self._hang_up()
             raise MailNotTaken(f"no answer from the mail server ({type(error).__name__})") from None
         return SentMail(mail["Message-ID"], invoice.order_id)
 
-    def close(self) -> None:
-        """Give up the connection."""
+    def _hang_up(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -74,7 +86,7 @@ class Mailer:
                     return self._connection
             except (smtplib.SMTPException, OSError):
                 pass
-            self.close()
+            self._hang_up()
         self._connection = smtplib.SMTP(self._host, self._port, timeout=self._timeout)
         return self._connection
 
