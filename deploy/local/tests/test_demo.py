@@ -6,7 +6,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from stack import Settings, processes
+import pytest
+from stack import Settings, Stack, demo, processes
 
 Command = Callable[..., subprocess.Popen[str]]
 
@@ -14,18 +15,38 @@ Command = Callable[..., subprocess.Popen[str]]
 def test_demo_draws_the_journey_of_one_order_and_stops_everything_at_ctrl_c(
     settings: Settings, command: Command
 ) -> None:
-    demo = command("demo")
-    shown = _read_until(demo, "Ctrl-C")
+    running = command("demo")
+    shown = _read_until(running, "Ctrl-C")
     status = json.loads(command("status", "--json").communicate()[0])
-    demo.send_signal(signal.SIGINT)
-    rest, _ = demo.communicate(timeout=60)
+    running.send_signal(signal.SIGINT)
+    rest, _ = running.communicate(timeout=60)
 
     assert {part["part"]: part["state"] for part in status} == dict.fromkeys(PARTS, "ready")
     assert "6 spans, 3 services" in shown
     assert Path(_after("the e-mail", shown)).exists()
     assert _after("the trace", shown).startswith(f"{settings.zipkin_url}/zipkin/traces/")
-    assert demo.returncode == 0, rest
+    assert running.returncode == 0, rest
     assert processes.find(settings.home) == []
+
+
+def test_demo_beside_a_running_system_leaves_it_running_and_says_how_to_stop_it(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Stack(stack.settings) as another:
+        demo.run(another)
+    shown = capsys.readouterr().out
+
+    assert "6 spans, 3 services" in shown
+    assert shown.splitlines()[-1] == "It was running already: `make down` stops it."
+    assert {part.state for part in stack.status()} == {"ready"}
+
+
+def test_a_reader_that_has_enough_of_the_status_is_no_error(command: Command) -> None:
+    status = command("status")
+    assert status.stdout
+    status.stdout.close()
+
+    assert status.wait(timeout=30) == -signal.SIGPIPE
 
 
 PARTS = ["kafka", "zipkin", "collector", "mail", "orders", "orders-worker", "billing", "notifier"]

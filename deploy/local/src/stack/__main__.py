@@ -66,6 +66,7 @@ def _down(stack: Stack, options: argparse.Namespace) -> None:
 def _status(stack: Stack, options: argparse.Namespace) -> None:
     """tell how every part is"""
     found = stack.status()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has enough, like `head`, is no error
     if options.json:
         print(json.dumps([vars(status) for status in found], indent=2))
         return

@@ -23,7 +23,10 @@ JOURNEY_SECONDS = 30.0
 
 
 def run(stack: Stack) -> None:
-    """Start everything, show the journey of one order, and stay until interrupted or until nothing is left running."""
+    """Start everything, show the journey of one order, and stay until interrupted or until nothing is left running.
+
+    Returns at once where everything was running already.
+    """
     began = time.monotonic()
     stack.up()
     order = show_one_order(stack.settings)
@@ -31,6 +34,9 @@ def run(stack: Stack) -> None:
     print(f"  the e-mail  {mail}")
     print(f"  all logs    {stack.settings.logs}")
     print(f"\nOne order, one trace, {time.monotonic() - began:.1f} s after the start.")
+    if not stack.exit_codes():
+        print("It was running already: `make down` stops it.", flush=True)
+        return
     print("Ctrl-C stops everything that this command started.", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         stay(stack)
