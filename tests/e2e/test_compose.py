@@ -94,7 +94,7 @@ def test_a_port_in_use_is_named(containers: ComposeSystem) -> None:
 
 @pytest.mark.parametrize("part", SERVICES)
 def test_a_service_has_no_root_no_capability_and_nowhere_to_write(containers: ComposeSystem, part: str) -> None:
-    assert containers.inspect(part, "{{.Config.User}}") == "app"
+    assert containers.inspect(part, "{{.Config.User}}") == "10000"
     assert containers.inspect(part, "{{.HostConfig.ReadonlyRootfs}}") == "true"
     assert containers.inspect(part, "{{.HostConfig.CapDrop}}") == "[ALL]"
     assert containers.inspect(part, "{{.HostConfig.SecurityOpt}}") == "[no-new-privileges:true]"
