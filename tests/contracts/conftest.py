@@ -34,17 +34,16 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     office = PostOffice()
     server = MailServer(office)
     server.start()
-    mailer = Mailer(host="127.0.0.1", port=server.port, sender="billing@shop.example")
-    yield Chain(
-        web=create_app(databases["orders"]).test_client(),
-        orders=databases["orders"],
-        billing=Bench(databases["billing"], Inbox("billing"), Outbox("billing")),
-        bill=within_transaction(OrderPlaced, issue_invoice, billing.store.Ledger),
-        notifier=Bench(databases["notifier"], Inbox("notifier"), Outbox("notifier")),
-        notify=outside_transaction(InvoiceIssued, mail_invoice, mailer, record=notifier.store.note_sent),
-        office=office,
-    )
-    mailer.close()
+    with Mailer(host="127.0.0.1", port=server.port, sender="billing@shop.example") as mailer:
+        yield Chain(
+            web=create_app(databases["orders"]).test_client(),
+            orders=databases["orders"],
+            billing=Bench(databases["billing"], Inbox("billing"), Outbox("billing")),
+            bill=within_transaction(OrderPlaced, issue_invoice, billing.store.Ledger),
+            notifier=Bench(databases["notifier"], Inbox("notifier"), Outbox("notifier")),
+            notify=outside_transaction(InvoiceIssued, mail_invoice, mailer, record=notifier.store.note_sent),
+            office=office,
+        )
     server.stop()
     for database in databases.values():
         database.close()

@@ -27,6 +27,7 @@ class Children:
         log = self._settings.log(part.name)
         self._log_begins[part.name] = logs.begin(log)
         environment = {**inherited(), **part.environment}
+        self.exit_code(part.name)  # reaps the one before, whoever ended it
         self._children[part.name] = processes.spawn(self._settings.home, part.name, part.command, environment, log)
 
     def exit_code(self, name: str) -> int | None:
