@@ -155,7 +155,7 @@ async def test_a_wake_publishes_at_once_and_a_stop_does_not_wait_for_the_next_po
             await eventually(f"{order} is published", lambda: is_empty(database), seconds=5)
         took = await handle.stop()
 
-    assert took < 8
+    assert took < 2
 
 
 async def test_waiting_costs_little_and_keeps_no_snapshot_of_the_database(
@@ -172,7 +172,7 @@ async def test_waiting_costs_little_and_keeps_no_snapshot_of_the_database(
             busy, _, _ = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         other.close()
 
-    assert cpu < 0.5
+    assert cpu < 0.3
     assert busy == 0
 
 
@@ -279,7 +279,7 @@ async def test_a_stop_while_the_broker_does_not_answer_is_bounded_and_loses_noth
     async with relaying(database, kafka.broker, tmp_path):
         await eventually("the order is published by the next relay", lambda: is_empty(database))
 
-    assert took < 10
+    assert took < 5
     assert left == 1
     assert await ids_by_key(kafka, topic) == {"o-1": ids}
 
@@ -301,7 +301,7 @@ async def test_a_standby_takes_over_within_two_seconds_of_a_kill_and_not_before(
 
     assert made_as_standby == []
     assert len(producers.made) == 1
-    assert took < 8
+    assert took < 2
 
 
 async def test_a_row_that_was_acknowledged_and_not_deleted_before_a_kill_is_sent_again_under_its_id(

@@ -274,7 +274,7 @@ async def test_a_stop_while_it_waits_for_a_record_ends_at_once(
         await kafka.until_committed(service.group, topic, {0: 1})
         took = await worker.stop()
 
-    assert took < 10
+    assert took < 3
 
 
 async def test_a_stop_right_after_a_record_commits_it(kafka: Kafka, service: Service, database: Database) -> None:
@@ -317,7 +317,7 @@ async def test_a_stop_while_a_record_is_tried_again_leaves_it_for_the_next_start
     async with service.working(Handler().on(topic), instance_id="same"):
         await eventually("all orders are handled", lambda: len(effects_of(database)) == 3)
 
-    assert took < 10
+    assert took < 3
     assert offsets == {0: 1}
     assert effects_of(database) == ["o-1", "o-2", "o-3"]
 
