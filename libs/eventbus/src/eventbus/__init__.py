@@ -4,14 +4,15 @@ A service declares its events, its handlers and its tables; everything between t
 """
 
 from eventbus.database import Database
-from eventbus.errors import Poison
+from eventbus.errors import Poison, Transient, Unavailable
 from eventbus.event import Event, Money
 from eventbus.outbox import Outbox, Receipt
 from eventbus.service import run
-from eventbus.settings import read_settings
+from eventbus.settings import DATABASE_URL, WorkerSettings, read_settings
 from eventbus.subscription import Subscription, outside_transaction, within_transaction
 
 __all__ = [
+    "DATABASE_URL",
     "Database",
     "Event",
     "Money",
@@ -19,6 +20,9 @@ __all__ = [
     "Poison",
     "Receipt",
     "Subscription",
+    "Transient",
+    "Unavailable",
+    "WorkerSettings",
     "outside_transaction",
     "read_settings",
     "run",

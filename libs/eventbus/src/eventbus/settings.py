@@ -1,12 +1,37 @@
 """Configuration from the environment, read once."""
 
 import sys
+from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 S = TypeVar("S", bound=BaseSettings)
+
+DATABASE_URL = r"^(sqlite:///|postgresql\+psycopg://).+"
+
+
+class WorkerSettings(BaseSettings):
+    """The variables that every worker reads; a service adds its own."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
+
+    database_url: str = Field(
+        pattern=DATABASE_URL,
+        description="where this service keeps its data, like sqlite:////var/lib/shop/shop.db "
+        "or postgresql+psycopg://user:password@host/name",
+    )
+    kafka_bootstrap_servers: str = Field(pattern=r"^[^:]+:\d+", description="brokers, like 127.0.0.1:9092")
+    instance_id: str = Field(min_length=1, description="a name that no other living worker has, like billing-1")
+    status_file: Path = Field(description="the file that tells whether this worker is ready")
+    retry_delay_s: float = Field(
+        default=5, gt=0, le=86_400, description="seconds until a message that failed is tried again, like 5"
+    )
+    retry_tries: int = Field(
+        default=5, ge=1, le=1000, description="how often a message is tried before it is a dead letter, like 5"
+    )
+    demo_faults: bool = Field(default=False, description="1 lets an order carry a fault scenario (for demonstrations)")
 
 
 def read_settings(settings: type[S]) -> S:

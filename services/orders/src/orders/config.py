@@ -1,8 +1,8 @@
 """What this service reads from the environment."""
 
-from pathlib import Path
 from socket import gethostname
 
+from eventbus import DATABASE_URL, WorkerSettings
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -13,25 +13,23 @@ class WebConfig(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
 
     database_url: str = Field(
-        pattern=r"^sqlite:///.+", description="where orders are kept, like sqlite:////var/lib/orders/orders.db"
+        pattern=DATABASE_URL,
+        description="where orders are kept, like sqlite:////var/lib/orders/orders.db "
+        "or postgresql+psycopg://user:password@host/name",
     )
     trace_url: str | None = Field(
         default=None,
         pattern=r"\{trace_id\}",
         description="where people see a trace, like http://127.0.0.1:9411/zipkin/traces/{trace_id}",
     )
+    demo_faults: bool = Field(default=False, description="1 lets an order carry a fault scenario (for demonstrations)")
 
 
-class WorkerConfig(BaseSettings):
+class WorkerConfig(WorkerSettings):
     """The variables of the worker, which relays the outbox."""
 
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
-
-    database_url: str = Field(pattern=r"^sqlite:///.+", description="the same database as the web process has")
-    kafka_bootstrap_servers: str = Field(pattern=r"^[^:]+:\d+", description="brokers, like 127.0.0.1:9092")
     instance_id: str = Field(
         default_factory=lambda: f"orders-{gethostname()}",
         min_length=1,
         description="a name that no other living worker has, like orders-1",
     )
-    status_file: Path = Field(description="the file that tells whether this worker is ready")

@@ -1,0 +1,36 @@
+"""Finished spans are exported before what they tell of is forgotten, so that no crash leaves a hole in a trace."""
+
+import logging
+import threading
+
+from opentelemetry import trace
+
+log = logging.getLogger(__name__)
+
+# An export to a Collector on the same host takes about a millisecond.
+FLUSH_TIMEOUT_S = 1.0
+
+
+class Flusher:
+    """Export the finished spans of this process, without ever letting the work depend on the Collector.
+
+    While an export is overdue nobody waits: the spans then are in memory only, until the Collector is back.
+    """
+
+    def __init__(self, timeout: float = FLUSH_TIMEOUT_S) -> None:
+        self._timeout = timeout
+        self._overdue: threading.Thread | None = None
+
+    def flush(self) -> None:
+        """Return when all spans that have ended are exported, or after the time-out. Blocks; for any thread."""
+        # The API has no flush: without an SDK there is nothing to export.
+        force_flush = getattr(trace.get_tracer_provider(), "force_flush", None)
+        if force_flush is None or (self._overdue is not None and self._overdue.is_alive()):
+            return
+        # force_flush ignores its time-out (opentelemetry-python #4568): it is this thread that waits too long.
+        exporting = threading.Thread(target=force_flush, name="flush-spans", daemon=True)
+        exporting.start()
+        exporting.join(self._timeout)
+        if exporting.is_alive():
+            self._overdue = exporting
+            log.warning("spans are not exported: is the Collector away? They wait in memory, the work goes on")
