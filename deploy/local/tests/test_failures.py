@@ -48,7 +48,7 @@ def test_a_part_that_ignores_sigterm_is_killed_with_its_children_and_that_is_sai
         stack.up("billing")
 
         assert stack.stop("billing") == -signal.SIGKILL
-        assert "billing        did not end within 0 s of SIGTERM and was killed" in capsys.readouterr().out
+        assert "billing          did not end within 0 s of SIGTERM and was killed" in capsys.readouterr().out
         assert processes.find(settings.home) == []
 
 

@@ -72,10 +72,5 @@ def test_a_port_in_use_is_named_with_the_part_that_needs_it_and_how_to_change_it
     assert processes.find(settings.home) == []
 
 
-def test_a_port_that_is_no_number_is_named() -> None:
-    with pytest.raises(StackError, match="KAFKA_PORT='http' is not a port"):
-        Settings.from_environment({"KAFKA_PORT": "http"})
-
-
 def _state(stack: Stack, name: str) -> str:
     return next(status.state for status in stack.status() if status.part == name)

@@ -72,7 +72,7 @@ def _status(stack: Stack, options: argparse.Namespace) -> None:
         return
     for status in found:
         ports = " ".join(map(str, status.ports.values()))
-        print(f"{status.part:<14} {status.state:<10} {status.pid or '':>7}  {ports:<28} {status.reason or status.log}")
+        print(f"{status.part:<16} {status.state:<10} {status.pid or '':>7}  {ports:<28} {status.reason or status.log}")
 
 
 def _logs(stack: Stack, options: argparse.Namespace) -> None:

@@ -13,8 +13,8 @@ from stack.settings import Settings
 class Part:
     """One process of the system.
 
-    `ports` are the names of settings, `after` the parts that it is started after. A service is stopped before the
-    others: the Collector takes its last spans.
+    `ports` are the names of settings, `after` the parts that it is started after, where there are such. A service is
+    stopped before the others: the Collector takes its last spans.
     """
 
     name: str
@@ -86,11 +86,12 @@ def table(s: Settings) -> dict[str, Part]:
             ),
             ports=["orders_port"],
             probe=http_ok(s.orders_port, "/readyz"),
+            after=["postgres"],
             service=True,
         ),
-        _worker(s, "orders-worker", service="orders"),
-        _worker(s, "billing", service="billing"),
-        _worker(
+        *_workers(s, "orders-worker", service="orders"),
+        *_workers(s, "billing", service="billing"),
+        *_workers(
             s,
             "notifier",
             service="notifier",
@@ -100,6 +101,13 @@ def table(s: Settings) -> dict[str, Part]:
         ),
     ]
     return {part.name: part for part in parts}
+
+
+def _workers(s: Settings, name: str, service: str, **own: str) -> list[Part]:
+    return [
+        _worker(s, part, service, INSTANCE_ID=f"{name}-{number}", **own)
+        for number, part in enumerate(s.replicas_of(name), start=1)
+    ]
 
 
 def _worker(s: Settings, name: str, service: str, **own: str) -> Part:
@@ -115,6 +123,6 @@ def _worker(s: Settings, name: str, service: str, **own: str) -> Part:
         environment=worker_environment(s, service, name, **own),
         prepare=prepare,
         probe=status_ready(status),
-        after=["kafka"],
+        after=["kafka", "postgres"],
         service=True,
     )

@@ -12,4 +12,4 @@ class Screen:
     def say(self, part: str, text: str) -> None:
         """Print one line."""
         with self._lock:
-            print(f"{time.monotonic() - self._began:6.1f} s  {part:<14} {text}", flush=True)
+            print(f"{time.monotonic() - self._began:6.1f} s  {part:<16} {text}", flush=True)

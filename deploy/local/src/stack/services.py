@@ -6,6 +6,8 @@ from pathlib import Path
 
 from stack.settings import REPOSITORY, Settings
 
+# What the shell has of these is not for the services, unless a setting says so.
+_OURS = ("OTEL_", "DEMO_FAULTS")
 OTEL_ENV = REPOSITORY / "deploy" / "otel.env"
 
 
@@ -22,22 +24,28 @@ def environment(settings: Settings, service: str, **own: str) -> dict[str, str]:
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{settings.otlp_http_port}",
         "OTEL_SERVICE_NAME": service,
         "PYTHONUNBUFFERED": "1",
-        "DATABASE_URL": f"sqlite:///{settings.data / service}.db",
+        "DATABASE_URL": database_url(settings, service),
         **own,
         **settings.environment,
     }
 
 
 def worker_environment(settings: Settings, service: str, part: str, **own: str) -> dict[str, str]:
-    """Return the environment of a worker, which has a broker, an identity in its group and a status file."""
+    """Return the environment of a worker, which has a broker and a status file."""
     return environment(
         settings,
         service,
         KAFKA_BOOTSTRAP_SERVERS=settings.kafka,
-        INSTANCE_ID=f"{part}-1",
         STATUS_FILE=str(status_file(settings, part)),
         **own,
     )
+
+
+def database_url(settings: Settings, service: str) -> str:
+    """Where a service keeps its data: all of its processes have the same database, no other service has it."""
+    if settings.database == "postgresql":
+        return f"postgresql+psycopg://{service}@127.0.0.1:{settings.postgres_port}/{service}"
+    return f"sqlite:///{settings.data / service}.db"
 
 
 def status_file(settings: Settings, part: str) -> Path:
@@ -47,7 +55,7 @@ def status_file(settings: Settings, part: str) -> Path:
 
 def inherited() -> dict[str, str]:
     """Return what every part gets of this process's environment."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
 
 
 def env_file(path: Path) -> Mapping[str, str]:

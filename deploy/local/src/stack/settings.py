@@ -5,11 +5,15 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from stack.errors import StackError
 
 REPOSITORY = Path(__file__).resolve().parents[4]
+
+Database = Literal["sqlite", "postgresql"]
+# A topic has three partitions: a fourth worker of a kind would have nothing to do.
+MAX_REPLICAS = 3
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,10 @@ class Settings:
     python_env: Path = Path(sys.prefix)
     environment: Mapping[str, str] = field(default_factory=dict)
     """Put last into the environment of the services."""
+    replicas: int = 1
+    """How many of each worker there are."""
+    database: Database = "sqlite"
+    """Where the services keep their data: a file each, or a database each on one server."""
     orders_port: int = 8080
     zipkin_port: int = 9411
     kafka_port: int = 9092
@@ -34,22 +42,52 @@ class Settings:
     collector_metrics_port: int = 8888
     prometheus_port: int = 8889
     smtp_port: int = 1025
+    postgres_port: int = 5432
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Read STACK_FOLDER, STACK_DOWNLOADS and the ports; a port that is none is an error that names its variable."""
-        home = _folder("STACK_FOLDER", environment) or cls.home
-        downloads = _folder("STACK_DOWNLOADS", environment) or cls.downloads
-        ports: dict[str, Any] = {name: _port(name, environment) for name in _PORTS if name.upper() in environment}
-        return cls(home=home, downloads=downloads, **ports)
+        """Read STACK_FOLDER, STACK_DOWNLOADS, STACK_REPLICAS, STACK_DATABASE, DEMO_FAULTS and the ports.
+
+        A value that cannot be is an error that names its variable and what it may be.
+        """
+        e = environment
+        read: dict[str, Any] = {name: _number(name.upper(), e, 65535, "port") for name in _PORTS if name.upper() in e}
+        if e.get("STACK_REPLICAS"):
+            read["replicas"] = _number("STACK_REPLICAS", e, MAX_REPLICAS, "number of replicas")
+        if e.get("STACK_DATABASE"):
+            read["database"] = _database(e["STACK_DATABASE"])
+        if e.get("DEMO_FAULTS"):
+            read["environment"] = {"DEMO_FAULTS": e["DEMO_FAULTS"]}
+        return cls(
+            home=_folder("STACK_FOLDER", e) or cls.home,
+            downloads=_folder("STACK_DOWNLOADS", e) or cls.downloads,
+            **read,
+        )
 
     @classmethod
     def isolated(
-        cls, folder: Path, *, python_env: Path = python_env, environment: Mapping[str, str] | None = None
+        cls,
+        folder: Path,
+        *,
+        python_env: Path = python_env,
+        environment: Mapping[str, str] | None = None,
+        replicas: int = 1,
+        database: Database = "sqlite",
     ) -> "Settings":
         """Settings of a stack of its own: free ports, all data under `folder`; downloads and builds are shared."""
         ports: dict[str, Any] = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
-        return cls(home=folder.resolve(), python_env=python_env, environment=environment or {}, **ports)
+        return cls(
+            home=folder.resolve(),
+            python_env=python_env,
+            environment=environment or {},
+            replicas=replicas,
+            database=database,
+            **ports,
+        )
+
+    def replicas_of(self, worker: str) -> list[str]:
+        """Return the names of the parts that do the same work: `billing`, `billing-2` …"""
+        return [worker, *(f"{worker}-{number}" for number in range(2, self.replicas + 1))]
 
     @property
     def data(self) -> Path:
@@ -93,11 +131,19 @@ def _folder(name: str, environment: Mapping[str, str]) -> Path | None:
     return Path(environment[name]).expanduser().resolve() if environment.get(name) else None
 
 
-def _port(name: str, environment: Mapping[str, str]) -> int:
-    text = environment[name.upper()]
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise StackError(f"{name.upper()}={text!r} is not a port: give a number from 1 to 65535")
+def _number(name: str, environment: Mapping[str, str], most: int, what: str) -> int:
+    text = environment[name]
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= most):
+        raise StackError(f"{name}={text!r} is not a {what}: give a number from 1 to {most}")
     return int(text)
+
+
+def _database(text: str) -> Database:
+    known: tuple[Database, ...] = get_args(Database)
+    for database in known:
+        if text == database:
+            return database
+    raise StackError(f"STACK_DATABASE={text!r} is no database: give {' or '.join(known)}")
 
 
 def _free_ports(count: int) -> list[int]:

@@ -1,0 +1,62 @@
+"""Two of each worker: they share the work, and one goes on where the other ends."""
+
+import json
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from stack import Settings, Stack, demo, processes
+from stack.polling import wait_until
+
+WORKERS = ("orders-worker", "billing", "notifier")
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole system, with two of each worker."""
+    with Stack(Settings.isolated(tmp_path_factory.mktemp("pairs"), replicas=2)) as stack:
+        stack.up()
+        yield stack
+
+
+@pytest.mark.parametrize("worker", ["billing", "notifier"])
+def test_the_partitions_are_shared(pairs: Stack, worker: str) -> None:
+    names = pairs.settings.replicas_of(worker)
+
+    def objection() -> str | None:
+        assigned = [_said(pairs, name, "partitions assigned") for name in names]
+        shares = [said[-1]["partitions"] if said else [] for said in assigned]
+        return None if sorted(map(len, shares)) == [1, 2] else f"{shares}"
+
+    wait_until(f"two {worker} share three partitions", objection, timeout=30)
+
+
+def test_where_the_relaying_worker_is_killed_the_other_goes_on(pairs: Stack) -> None:
+    first = demo.place_order(pairs.settings.orders_url)
+    demo.wait_for_journey(pairs.settings.zipkin_url, first["trace_id"])
+    relays = [name for name in pairs.settings.replicas_of("orders-worker") if _said(pairs, name, "published")]
+    assert len(relays) == 1
+    pairs.kill(relays[0])
+    second = demo.place_order(pairs.settings.orders_url)
+    demo.wait_for_journey(pairs.settings.zipkin_url, second["trace_id"])
+    pairs.start(relays[0])
+
+    assert {status.state for status in pairs.status()} == {"ready"}
+
+
+def test_each_replica_is_stopped_paused_and_started_by_its_own_name(pairs: Stack) -> None:
+    others = processes.leaders(pairs.settings.home).keys() - {"billing-2"}
+
+    assert pairs.stop("billing-2") == 0
+    assert processes.leaders(pairs.settings.home).keys() == others
+    pairs.start("billing-2")
+    pairs.signal("billing-2", signal.SIGSTOP)
+    pairs.signal("billing-2", signal.SIGCONT)
+    assert {status.state for status in pairs.status()} == {"ready"}
+
+
+def _said(stack: Stack, part: str, message: str) -> list[dict[str, Any]]:
+    """Return the lines of a worker's log that have this message."""
+    lines = (json.loads(line) for line in stack.log(part).read_text().splitlines() if line.startswith("{"))
+    return [line for line in lines if line["message"] == message]

@@ -1,0 +1,67 @@
+"""The variables of the runner: what each may be is said where it is something else."""
+
+import pytest
+from stack import Settings, StackError
+from stack.parts import table
+
+WORKERS = ("orders-worker", "billing", "notifier")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("KAFKA_PORT", "http", "KAFKA_PORT='http' is not a port: give a number from 1 to 65535"),
+        ("SMTP_PORT", "65536", "SMTP_PORT='65536' is not a port: give a number from 1 to 65535"),
+        ("STACK_REPLICAS", "4", "STACK_REPLICAS='4' is not a number of replicas: give a number from 1 to 3"),
+        ("STACK_REPLICAS", "two", "STACK_REPLICAS='two' is not a number of replicas: give a number from 1 to 3"),
+        ("STACK_DATABASE", "mysql", "STACK_DATABASE='mysql' is no database: give sqlite or postgresql"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named_with_its_variable_and_what_it_may_be(
+    variable: str, value: str, message: str
+) -> None:
+    with pytest.raises(StackError) as error:
+        Settings.from_environment({variable: value})
+
+    assert str(error.value) == message
+
+
+def test_without_variables_there_is_one_of_each_worker_on_a_file_of_its_service() -> None:
+    settings = Settings.from_environment({})
+    parts = table(settings)
+
+    assert [name for name, part in parts.items() if part.service] == ["orders", *WORKERS]
+    assert {name: parts[name].environment["INSTANCE_ID"] for name in WORKERS} == {w: f"{w}-1" for w in WORKERS}
+    assert parts["billing"].environment["DATABASE_URL"] == f"sqlite:///{settings.data}/billing.db"
+    assert "postgres" not in parts
+    assert "DEMO_FAULTS" not in parts["orders"].environment
+
+
+def test_replicas_have_a_name_a_place_in_the_group_and_a_status_of_their_own_and_the_database_in_common() -> None:
+    parts = table(Settings.from_environment({"STACK_REPLICAS": "3"}))
+    workers = {name: part.environment for name, part in parts.items() if "INSTANCE_ID" in part.environment}
+
+    assert [*workers] == [name for worker in WORKERS for name in (worker, f"{worker}-2", f"{worker}-3")]
+    for own in ("INSTANCE_ID", "STATUS_FILE"):
+        assert len({environment[own] for environment in workers.values()}) == len(workers)
+    assert len({environment["DATABASE_URL"] for environment in workers.values()}) == len(WORKERS)
+
+
+def test_on_postgresql_each_service_has_one_database_and_no_other_service_has_it() -> None:
+    parts = table(Settings.from_environment({"STACK_DATABASE": "postgresql", "STACK_REPLICAS": "2"}))
+    databases = {
+        (part.environment["OTEL_SERVICE_NAME"], part.environment["DATABASE_URL"])
+        for part in parts.values()
+        if part.service
+    }
+
+    assert all(url.startswith("postgresql+psycopg://") for _, url in databases)
+    assert sorted(service for service, _ in databases) == ["billing", "notifier", "orders"]
+    assert len({url for _, url in databases}) == 3
+
+
+def test_demo_faults_is_for_the_services_only_where_the_runner_was_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = table(Settings.from_environment({"DEMO_FAULTS": "1"}))
+
+    assert {part.environment.get("DEMO_FAULTS") for part in told.values() if part.service} == {"1"}
+    assert {part.environment.get("DEMO_FAULTS") for part in told.values() if not part.service} == {None}
