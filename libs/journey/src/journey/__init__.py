@@ -1,7 +1,8 @@
-"""Read a journey back from Zipkin, draw it and compare it with a declared chain."""
+"""Read a journey back from Zipkin or from spans in OTLP, draw it and compare it with a declared chain."""
 
 from journey.chain import ORDER_EDGES, ORDER_JOURNEY, Row, differences
 from journey.draw import draw
+from journey.otlp import spans_from_otlp, trace_from_otlp
 from journey.queues import Wait, queue_wait
 from journey.trace import Node, Span, Trace
 from journey.waiting import JourneyDiffers, wait_for
@@ -23,5 +24,7 @@ __all__ = [
     "fetch",
     "fetch_many",
     "queue_wait",
+    "spans_from_otlp",
+    "trace_from_otlp",
     "wait_for",
 ]

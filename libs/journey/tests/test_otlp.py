@@ -1,0 +1,99 @@
+"""Spans in OTLP's JSON; `recorded/audit.jsonl` is what the Collector wrote of one order."""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import journey
+import pytest
+from journey import spans_from_otlp, trace_from_otlp
+
+RECORDED = Path(__file__).parent / "recorded" / "audit.jsonl"
+TRACE = "970c05e286327d94b104178d6887a676"
+
+
+def requests() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in RECORDED.read_text().splitlines()]
+
+
+def request(**span: Any) -> dict[str, Any]:
+    """One span with next to nothing but what is given."""
+    return {"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "1" * 32, "spanId": "2" * 16, **span}]}]}]}
+
+
+def test_a_recorded_order_is_the_declared_journey() -> None:
+    trace = trace_from_otlp(requests(), TRACE)
+
+    assert trace is not None
+    assert journey.differences(trace, journey.ORDER_JOURNEY, remote_parent=None) == []
+
+
+def test_a_span_has_what_the_collector_wrote() -> None:
+    read = next(span for each in requests() for span in spans_from_otlp(each) if span.name == "send email")
+
+    assert (read.trace_id, read.id, read.parent_id) == (TRACE, "04106e55fa54852d", "640ecbe072085f66")
+    assert (read.service, read.kind, read.remote_service) == ("notifier", "CLIENT", "smtp")
+    assert (read.start, read.duration) == (1795389757329160, 9166)
+    assert (read.tags["server.port"], read.tags["service.instance.id"]) == (
+        "1025",
+        "0feb4a41-4c00-4b06-8861-e290677eb8ee",
+    )
+    assert read.error is None
+
+
+def test_a_span_that_has_next_to_nothing_is_read() -> None:
+    (read,) = spans_from_otlp(request())
+
+    assert (read.name, read.service, read.kind, read.parent_id) == ("", "", "INTERNAL", None)
+    assert (read.start, read.duration, read.end) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"stringValue": "x"}, "x"),
+        ({"intValue": "12"}, "12"),
+        ({"boolValue": True}, "true"),
+        ({"doubleValue": 0.5}, "0.5"),
+        ({"arrayValue": {"values": [{"intValue": "1"}]}}, '{"values": [{"intValue": "1"}]}'),
+        ({}, ""),
+    ],
+)
+def test_every_kind_of_attribute_becomes_a_text(value: dict[str, Any], text: str) -> None:
+    (read,) = spans_from_otlp(request(attributes=[{"key": "k", "value": value}]))
+
+    assert read.tags == {"k": text}
+
+
+def test_an_error_is_told_as_zipkin_tells_it() -> None:
+    error = [{"key": "error.type", "value": {"stringValue": "Poison"}}]
+    (told,) = spans_from_otlp(request(status={"code": 2, "message": "refused"}, attributes=error))
+    (silent,) = spans_from_otlp(request(status={"code": 2}))
+    (fine,) = spans_from_otlp(request(status={"code": 1}))
+
+    assert told.error == "Poison: refused"
+    assert silent.error == "true"
+    assert fine.error is None
+
+
+def test_a_kind_that_is_none_is_internal() -> None:
+    assert [span.kind for kind in (-1, 0, 1, 2, 6, "x") for span in spans_from_otlp(request(kind=kind))] == [
+        *["INTERNAL"] * 3,
+        "SERVER",
+        *["INTERNAL"] * 2,
+    ]
+
+
+def test_a_span_reported_twice_is_one_and_the_first_report_counts() -> None:
+    again = deepcopy(requests())
+    for each in again:
+        for span in (s for r in each["resourceSpans"] for scope in r["scopeSpans"] for s in scope["spans"]):
+            span["startTimeUnixNano"] = str(int(span["startTimeUnixNano"]) + 1_000_000)
+    trace, once = trace_from_otlp([*again, *requests()], TRACE), trace_from_otlp(requests(), TRACE)
+
+    assert trace == once
+
+
+def test_a_trace_without_spans_is_none() -> None:
+    assert trace_from_otlp(requests(), "f" * 32) is None
