@@ -7,6 +7,7 @@ from eventbus.database import Database
 from eventbus.errors import Poison, Transient, Unavailable
 from eventbus.event import Event, Money
 from eventbus.outbox import Outbox, Receipt
+from eventbus.scenarios import Fault
 from eventbus.service import run
 from eventbus.settings import DATABASE_URL, WorkerSettings, read_settings
 from eventbus.subscription import Subscription, outside_transaction, within_transaction
@@ -15,6 +16,7 @@ __all__ = [
     "DATABASE_URL",
     "Database",
     "Event",
+    "Fault",
     "Money",
     "Outbox",
     "Poison",

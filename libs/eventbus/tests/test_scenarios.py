@@ -1,0 +1,106 @@
+"""Faults on purpose."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+import pytest
+from eventbus import Fault, Poison, Transient
+from eventbus.scenarios import Scenarios
+from opentelemetry import baggage, context
+from opentelemetry.context import Context
+from opentelemetry.trace import set_span_in_context
+
+from .support import Recorded
+
+FAULTS = {
+    "billing-fails-twice": Fault(Transient, tries=2),
+    "billing-poison": Fault(Poison),
+    "slow-billing": Fault(delay_s=0.2),
+    "duplicate": Fault(copies=2),
+}
+
+
+@contextmanager
+def order_with(scenario: object, base: Context | None = None) -> Iterator[None]:
+    """Be in the context of an order that carries *scenario*."""
+    token = context.attach(baggage.set_baggage("demo.scenario", scenario, base or Context()))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+def failures(scenarios: Scenarios, tries: int = 4) -> list[str | None]:
+    """Return what each try raises."""
+    found: list[str | None] = []
+    for attempt in range(1, tries + 1):
+        try:
+            scenarios.before(attempt)
+        except (Transient, Poison) as error:
+            found.append(f"{type(error).__name__}: {error}")
+        else:
+            found.append(None)
+    return found
+
+
+def test_a_fault_of_two_tries_ends_with_the_third() -> None:
+    with order_with("billing-fails-twice"):
+        found = failures(Scenarios(FAULTS, enabled=True))
+
+    assert found == ["Transient: demo scenario billing-fails-twice"] * 2 + [None, None]
+
+
+def test_a_fault_without_a_number_of_tries_never_ends() -> None:
+    with order_with("billing-poison"):
+        found = failures(Scenarios(FAULTS, enabled=True))
+
+    assert found == ["Poison: demo scenario billing-poison"] * 4
+
+
+def test_a_slow_service_takes_its_time_and_does_its_work() -> None:
+    began = monotonic()
+    with order_with("slow-billing"):
+        found = failures(Scenarios(FAULTS, enabled=True), tries=1)
+
+    assert found == [None]
+    assert monotonic() - began >= 0.2
+
+
+def test_a_row_is_sent_once_unless_its_scenario_wants_more() -> None:
+    scenarios = Scenarios(FAULTS, enabled=True)
+    sent = {}
+    for scenario in ("duplicate", "billing-poison", "mail-down"):
+        with order_with(scenario):
+            sent[scenario] = scenarios.copies()
+
+    assert sent == {"duplicate": 2, "billing-poison": 1, "mail-down": 1}
+    assert scenarios.copies() == 1
+
+
+@pytest.mark.parametrize("scenario", ["mail-down", "no-such-thing", "", 7, None])
+def test_a_scenario_of_another_service_or_none_at_all_changes_nothing(scenario: object) -> None:
+    with order_with(scenario):
+        assert failures(Scenarios(FAULTS, enabled=True)) == [None] * 4
+
+
+@pytest.mark.parametrize("scenario", sorted(FAULTS))
+def test_where_demonstrations_are_off_no_scenario_has_an_effect_or_a_mark(scenario: str, recorded: Recorded) -> None:
+    scenarios = Scenarios(FAULTS, enabled=False)
+    began = monotonic()
+    with recorded.tracer.start_as_current_span("process orders") as span:
+        with order_with(scenario, set_span_in_context(span)):
+            assert failures(scenarios) == [None] * 4
+            assert scenarios.copies() == 1
+
+    assert monotonic() - began < 0.2
+    assert "demo.scenario" not in (recorded.spans("process orders")[0].attributes or {})
+
+
+@pytest.mark.parametrize("scenario", ["billing-poison", "mail-down"])
+def test_the_span_shows_the_scenario_in_every_service_that_the_order_crosses(scenario: str, recorded: Recorded) -> None:
+    with recorded.tracer.start_as_current_span("process orders") as span:
+        with order_with(scenario, set_span_in_context(span)):
+            failures(Scenarios(FAULTS, enabled=True), tries=1)
+
+    assert (recorded.spans("process orders")[0].attributes or {})["demo.scenario"] == scenario

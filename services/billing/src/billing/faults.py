@@ -1,0 +1,9 @@
+"""What this service does wrong on purpose, in a demonstration."""
+
+from eventbus import Fault, Poison, Transient
+
+SCENARIOS = {
+    "billing-fails-twice": Fault(Transient, tries=2),
+    "billing-poison": Fault(Poison),
+    "slow-billing": Fault(delay_s=3),
+}
