@@ -4,6 +4,7 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
+from signal import SIGKILL, Signals
 from typing import Protocol
 
 from stack import Stack
@@ -29,6 +30,15 @@ class System(Protocol):
 
     def start(self, part: str) -> None:
         """Start a part and wait until it is ready."""
+
+    def kill(self, part: str) -> None:
+        """SIGKILL a part: an accident, after which containers come back by themselves and local parts do not."""
+
+    def signal(self, part: str, number: Signals) -> None:
+        """Send a signal to every process of a part, like SIGSTOP to have it hang."""
+
+    def replicas(self, worker: str) -> list[str]:
+        """Return the parts that do the same work: `billing`, `billing-2` …"""
 
     def logs(self, part: str) -> str:
         """Return what a part has logged."""
@@ -57,6 +67,15 @@ class LocalSystem:
 
     def start(self, part: str) -> None:
         self._stack.start(part)
+
+    def kill(self, part: str) -> None:
+        self._stack.kill(part)
+
+    def signal(self, part: str, number: Signals) -> None:
+        self._stack.signal(part, number)
+
+    def replicas(self, worker: str) -> list[str]:
+        return self._stack.settings.replicas_of(worker)
 
     def logs(self, part: str) -> str:
         return self._stack.log(part).read_text()
@@ -92,16 +111,31 @@ class ComposeSystem:
             self.compose("cp", "collector:/var/lib/otelcol/audit", folder)
             return "".join(file.read_text() for file in Path(folder).rglob("traces*.jsonl"))
 
+    def kill(self, part: str) -> None:
+        # From outside: for Docker an accident, unlike `docker kill`. The others end with a container's first process.
+        self._signal([self.inspect(part, "{{.State.Pid}}")], SIGKILL)
+
+    def signal(self, part: str, number: Signals) -> None:
+        self._signal(docker("top", self.container(part), "-o", "pid").split()[1:], number)
+
+    def _signal(self, pids: list[str], number: Signals) -> None:
+        # The numbers are those of the engine's machine, which need not be this one.
+        send = f"import os; [os.kill(pid, {number.value}) for pid in ({', '.join(pids)},)]"
+        image = "one-order-one-trace:local"
+        docker("run", "--rm", "--pid", "host", "--user", "0", "--entrypoint", "python", image, "-c", send)
+
+    def replicas(self, worker: str) -> list[str]:
+        return sorted(self._containers(worker))
+
     def container(self, part: str) -> str:
         """Return the id of a part's container."""
-        return self.compose("ps", "--all", "--quiet", part).strip()
+        return self._containers(part.rstrip("-0123456789"))[part]
 
-    def kill(self, part: str) -> None:
-        """SIGKILL a part's first process from outside: for Docker an accident, unlike `docker kill`."""
-        # The number is one of the engine's machine, which need not be this one.
-        kill = f"import os; os.kill({self.inspect(part, '{{.State.Pid}}')}, 9)"
-        image = "one-order-one-trace:local"
-        docker("run", "--rm", "--pid", "host", "--user", "0", "--entrypoint", "python", image, "-c", kill)
+    def _containers(self, service: str) -> dict[str, str]:
+        """Return the ids of a service's containers by the names of parts: `billing`, `billing-2` …"""
+        lines = self.compose("ps", "--all", "--format", "{{.Name}} {{.ID}}", service).splitlines()
+        numbers = {line.split()[0].rpartition("-")[2]: line.split()[1] for line in lines}
+        return {service if number == "1" else f"{service}-{number}": each for number, each in numbers.items()}
 
     def inspect(self, part: str, field: str) -> str:
         """Return one field of a part's container."""

@@ -45,22 +45,36 @@ def test_a_restart_of_everything_loses_no_order(containers: ComposeSystem, shop:
     shop.expect_exact_journeys(after, timeout=120)
 
 
-def test_two_of_billing_and_notifier_share_the_work(containers: ComposeSystem, shop: Shop) -> None:
-    containers.compose("up", "--detach", "--wait", "--scale", "billing=2", "--scale", "notifier=2")
+def test_two_of_each_worker_share_the_work(containers: ComposeSystem, shop: Shop) -> None:
+    workers = ("billing", "notifier", "orders-worker")
+    scale = [argument for worker in workers for argument in ("--scale", f"{worker}=2")]
+    containers.compose("up", "--detach", "--wait", *scale)
     try:
+        assert [containers.replicas(worker) for worker in workers] == [[w, f"{w}-2"] for w in workers]
         for part in ("billing", "notifier"):
-            for container in containers.container(part).split():
-                poll_until(lambda c=container: "/" in last_assignment(c), f"each {part} has partitions")
+            for replica in containers.replicas(part):
+                container = containers.container(replica)
+                poll_until(lambda c=container: "/" in last_assignment(c), f"{replica} has partitions")
         orders = shop.place_all(range(500, 560))
 
         shop.expect_exact_journeys(orders)
         shop.expect_one_mail_each(orders)
         for part in ("billing", "notifier"):
-            for container in containers.container(part).split():
-                handled = logs_of(container)
-                assert any(order.order_id in handled for order in orders), f"one {part} had nothing to do"
+            for replica in containers.replicas(part):
+                handled = logs_of(containers.container(replica))
+                assert any(order.order_id in handled for order in orders), f"{replica} had nothing to do"
+        containers.kill(active_relay(containers))
+        shop.expect_exact_journeys(shop.place_all(range(560, 570)))
     finally:
         containers.up()
+
+
+def active_relay(containers: ComposeSystem) -> str:
+    """Return the orders worker that publishes; the other stands by."""
+    workers = containers.replicas("orders-worker")
+    publishing = [worker for worker in workers if '"published"' in logs_of(containers.container(worker))]
+    assert len(publishing) == 1
+    return publishing[0]
 
 
 def logs_of(container: str) -> str:
