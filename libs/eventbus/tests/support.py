@@ -17,14 +17,24 @@ from typing import Any, ClassVar
 import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from eventbus import Database, Event, Money, Outbox, Subscription, cloudevents, dead_letters, kafka
+from eventbus import (
+    Database,
+    Event,
+    Money,
+    Subscription,
+    WorkerSettings,
+    cloudevents,
+    consuming,
+    dead_letters,
+    kafka,
+    retry,
+)
 from eventbus.cloudevents import Headers
-from eventbus.inbox import Inbox
+from eventbus.consuming import Consuming
 from eventbus.membership import Membership
 from eventbus.patience import Patience
 from eventbus.relay import Relay
 from eventbus.status import Status
-from eventbus.subscription import Bench
 from eventbus.worker import Worker
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -101,8 +111,9 @@ def make_patience(folder: Path, *parts: str, grace: float = 5) -> Patience:
 
 
 def read_status(file: Path) -> dict[str, Any]:
-    """Return what a status file says; nothing where there is none yet."""
+    """Return what a status file says, whenever it was written; nothing where there is none yet."""
     status: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    status.pop("at", None)
     return status
 
 
@@ -273,11 +284,17 @@ class Service:
     database: Database
     folder: Path
     group: str = field(default_factory=lambda: unique("group"))
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def letters(self) -> str:
         """The topic of its dead letters."""
         return dead_letters.topic_of(self.group)
+
+    @property
+    def retries(self) -> str:
+        """The topic of the messages that are tried again later."""
+        return retry.topic_of(self.group)
 
     @asynccontextmanager
     async def working(self, *subscriptions: Subscription, instance_id: str | None = None) -> AsyncIterator[Running]:
@@ -287,18 +304,22 @@ class Service:
             yield handle
 
     async def _work(self, patience: Patience, subscriptions: tuple[Subscription, ...], instance_id: str) -> None:
-        consumer = kafka.consumer(self.broker, group=self.group, instance_id=instance_id)
-        letters = kafka.producer(self.broker, f"{instance_id}-letters", max_bytes=dead_letters.MAX_BYTES)
-        async with kafka.running(letters, patience), kafka.running(consumer, patience):
-            await Worker(
-                consumer,
-                subscriptions,
-                bench=Bench(self.database, Inbox(self.group), Outbox(self.group)),
-                dead_letters=dead_letters.DeadLetters(letters, group=self.group, patience=patience),
-                patience=patience,
-                membership=Membership(),
-                after_commit=lambda: None,
-            ).run()
+        config = worker_settings(self.broker, self.folder, instance_id=instance_id, **self.settings)
+        await kafka.create_topics(self.broker, consuming.topics_of(self.group), patience)
+        await Consuming(self.group, config, self.database, subscriptions, patience, Membership()).run()
+
+
+def worker_settings(broker: str, folder: Path, **settings: Any) -> WorkerSettings:
+    """Return the settings of a worker; messages that fail come again soon."""
+    defaults = {
+        "database_url": "sqlite:///unused.db",
+        "kafka_bootstrap_servers": broker,
+        "instance_id": unique("member"),
+        "status_file": folder / "status.json",
+        "retry_delay_s": 0.5,
+        "retry_tries": 3,
+    }
+    return WorkerSettings(**{**defaults, **settings})
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from aiokafka.errors import OutOfOrderSequenceNumber
 from eventbus import Poison
 from eventbus import kafka as bus_kafka
 from eventbus.dead_letters import MAX_BYTES, TOPIC_SETTINGS, DeadLetters, topic_of
+from eventbus.origin import Origin
 from eventbus.patience import Stopped
 
 from .support import Kafka, header, make_patience, unique
@@ -30,7 +31,7 @@ async def keep(
     async with bus_kafka.running(producer, kafka.patience):
         letters = DeadLetters(producer, group=group, patience=kafka.patience)
         for each in records:
-            await letters.keep(each, poison or Poison("wrong"))
+            await letters.keep(each, Origin.of(each), poison or Poison("wrong"))
     return await kafka.records(topic_of(group))
 
 
@@ -118,10 +119,10 @@ async def test_a_letter_that_was_not_acknowledged_is_not_taken_for_kept(tmp_path
         for answer in (OutOfOrderSequenceNumber(), None)
     )
     with pytest.raises(OutOfOrderSequenceNumber):
-        await broken.keep(record(), Poison("wrong"))
+        await broken.keep(record(), Origin.of(record()), Poison("wrong"))
     asyncio.get_running_loop().call_later(0.01, patience.stop.set)
     with pytest.raises(Stopped):
-        await silent.keep(record(), Poison("wrong"))
+        await silent.keep(record(), Origin.of(record()), Poison("wrong"))
 
 
 async def test_the_log_line_of_a_letter_does_not_quote_the_record(

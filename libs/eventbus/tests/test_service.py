@@ -2,7 +2,6 @@ import asyncio
 import os
 import signal
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from eventbus.tables import outbox
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from .processes import TinyService, collecting
-from .support import Kafka, OrderPlaced, count, encoded, eventually, header, read_status, unique
+from .support import Kafka, OrderPlaced, count, encoded, eventually, header, read_status, unique, worker_settings
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SPAN_ID = "b7ad6b7169203331"
@@ -162,13 +161,6 @@ class AnswersLate:
             future.set_result(None)
 
 
-@dataclass
-class Config:
-    kafka_bootstrap_servers: str
-    instance_id: str
-    status_file: Path
-
-
 async def test_the_parts_of_a_service_start_and_stop_each_for_itself(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,7 +173,7 @@ async def test_the_parts_of_a_service_start_and_stop_each_for_itself(
     monkeypatch.setattr(bus_kafka, "consumer", lambda *_, **__: NeverStarts())
     with database.write() as connection:
         Outbox("shop").add(connection, OrderPlaced(order_id="o-1"))
-    config = Config("127.0.0.1:9092", "shop-1", tmp_path / "status.json")
+    config = worker_settings("127.0.0.1:9092", tmp_path)
     subscription = within_transaction(OrderPlaced, lambda order, _: None, lambda connection: connection)
     running = asyncio.create_task(service._run("shop", config, database, [subscription], [OrderPlaced]))
     await eventually("an order is on its way", lambda: relayed.sent)
@@ -215,7 +207,7 @@ async def test_a_consumer_that_is_of_no_use_any_more_is_replaced_while_the_servi
     monkeypatch.setattr(bus_kafka, "create_topics", create_topics)
     monkeypatch.setattr(bus_kafka, "producer", lambda *_, **__: AnswersLate())
     monkeypatch.setattr(bus_kafka, "consumer", consumer)
-    config = Config("127.0.0.1:9092", "shop-1", tmp_path / "status.json")
+    config = worker_settings("127.0.0.1:9092", tmp_path)
     subscription = within_transaction(OrderPlaced, lambda order, _: None, lambda connection: connection)
     running = asyncio.create_task(service._run("shop", config, database, [subscription], []))
     await eventually("the third consumer is made", lambda: len(made) == 3)

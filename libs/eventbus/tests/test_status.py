@@ -1,12 +1,17 @@
 import json
+import shutil
 import threading
+from datetime import datetime
 from pathlib import Path
 
+import pytest
 from eventbus.status import Status
 
 
 def read(file: Path) -> object:
-    return json.loads(file.read_text())
+    status = json.loads(file.read_text())
+    datetime.fromisoformat(status.pop("at"))
+    return status
 
 
 def test_a_worker_is_ready_once_all_of_its_parts_have_started(tmp_path: Path) -> None:
@@ -80,3 +85,25 @@ def test_what_has_not_changed_is_not_written_again(tmp_path: Path) -> None:
     status.fine("worker")
 
     assert file.stat().st_ino == before
+
+
+def test_a_beat_says_when_the_worker_was_alive(tmp_path: Path) -> None:
+    file = tmp_path / "status.json"
+    status = Status(file)
+    times = []
+    for _ in range(2):
+        status.beat()
+        times.append(datetime.fromisoformat(json.loads(file.read_text())["at"]))
+
+    assert times[0].tzinfo is not None
+    assert times[0] <= times[1]
+
+
+def test_a_status_that_cannot_be_written_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "status"
+    folder.mkdir()
+    status = Status(folder / "status.json")
+    shutil.rmtree(folder)
+    status.trouble("relay", "no broker")
+
+    assert "the status cannot be written" in caplog.messages

@@ -1,5 +1,7 @@
 import asyncio
+import itertools
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import Any
@@ -9,11 +11,13 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaConnectionError
 from eventbus import Database, Event, Outbox, Subscription, outside_transaction, within_transaction
 from eventbus.dead_letters import DeadLetters
-from eventbus.errors import Poison
+from eventbus.errors import Poison, Transient, Unavailable
 from eventbus.inbox import Inbox
 from eventbus.membership import Fenced, Membership
+from eventbus.retry import Retry
 from eventbus.subscription import Bench
 from eventbus.tables import inbox
+from eventbus.watchdog import Progress
 from eventbus.worker import Worker
 from opentelemetry.trace import StatusCode
 from sqlalchemy import Connection, insert
@@ -61,15 +65,16 @@ class Handler:
 class FailsAtFirst(Handler):
     """Fail so many times for one order."""
 
-    def __init__(self, order_id: str, times: int) -> None:
+    def __init__(self, order_id: str, times: int, error: type[Exception]) -> None:
         super().__init__()
         self._order_id = order_id
         self._left = times
+        self._error = error
 
     def first(self, order_id: str) -> None:
         if order_id == self._order_id and self._left:
             self._left -= 1
-            raise ConnectionRefusedError("no mail server")
+            raise self._error("no mail server")
 
 
 class Waits(Handler):
@@ -163,12 +168,12 @@ async def test_records_that_come_again_after_a_crash_have_one_effect(
     assert again.calls == []
 
 
-async def test_a_handler_that_fails_is_tried_again_in_place_while_the_worker_is_not_ready(
+async def test_while_infrastructure_is_away_the_same_record_is_tried_again_and_the_worker_is_not_ready(
     kafka: Kafka, database: Database, service: Service, recorded: Recorded
 ) -> None:
     topic = await kafka.topic()
     await kafka.put(topic, *orders("o-1", "o-2", "o-3"))
-    handler = FailsAtFirst("o-2", times=3)
+    handler = FailsAtFirst("o-2", times=3, error=Unavailable)
     async with service.working(handler.on(topic)) as worker:
         await eventually("the worker is not ready", lambda: not status_of(worker.patience)["ready"])
         reason = status_of(worker.patience)["reason"]
@@ -176,13 +181,95 @@ async def test_a_handler_that_fails_is_tried_again_in_place_while_the_worker_is_
         await eventually("the worker is ready", lambda: status_of(worker.patience)["ready"])
     spans = recorded.spans(f"process {topic}")
 
-    assert reason == "worker: ConnectionRefusedError, trying again"
+    assert reason == "worker: no mail server, trying again"
     assert handler.calls == ["o-1", "o-2", "o-2", "o-2", "o-2", "o-3"]
     assert effects_of(database) == ["o-1", "o-2", "o-3"]
     assert [len(span.events) for span in spans] == [0, 3, 0]
-    assert dict(spans[1].events[0].attributes or {})["exception.type"] == "ConnectionRefusedError"
+    assert dict(spans[1].events[0].attributes or {})["exception.type"] == "Unavailable"
     assert spans[1].status.status_code is StatusCode.UNSET
     assert await kafka.committed(service.group, topic) == {0: 3}
+
+
+async def test_what_fails_for_another_reason_is_tried_again_later_and_those_behind_it_do_not_wait(
+    kafka: Kafka, database: Database, service: Service, recorded: Recorded
+) -> None:
+    topic = await kafka.topic()
+    await kafka.put(topic, *orders("o-1", "o-2", "o-3"))
+    handler = FailsAtFirst("o-2", times=2, error=Transient)
+    async with service.working(handler.on(topic)) as worker:
+        await eventually("all orders are handled", lambda: count(database, effects) == 3)
+        status = status_of(worker.patience)
+        await kafka.until_committed(service.group, topic, {0: 3})
+    tries = await kafka.records(service.retries)
+    failed, retried = recorded.spans(f"process {topic}")[1], recorded.spans(f"process {service.retries}")
+    sent = recorded.spans(f"send {service.retries}")
+
+    assert status["ready"]
+    assert effects_of(database) == ["o-1", "o-3", "o-2"]
+    assert handler.calls == ["o-1", "o-2", "o-3", "o-2", "o-2"]
+    assert [header(each, "retry.attempt") for each in tries] == ["1", "2"]
+    assert {header(each, "retry.original-topic") for each in tries} == {topic}
+    assert {header(each, "retry.original-offset") for each in tries} == {"1"}
+    # Each try is the child of the message that announced it, which is the child of the try that failed.
+    chain = [failed, sent[0], retried[0], sent[1], retried[1]]
+    assert {span.context.trace_id for span in chain} == {failed.context.trace_id}
+    for parent, child in itertools.pairwise(chain):
+        assert child.parent is not None
+        assert child.parent.span_id == parent.context.span_id
+    assert [span.status.status_code is StatusCode.ERROR for span in chain] == [True, False, True, False, False]
+    assert failed.status.description == "Transient: no mail server"
+
+
+async def test_a_try_waits_for_its_delay_and_the_wait_is_no_work(
+    kafka: Kafka, database: Database, service: Service, recorded: Recorded
+) -> None:
+    service.settings = {"retry_delay_s": 1.5}
+    topic = await kafka.topic()
+    await kafka.put(topic, *orders("o-1"))
+    async with service.working(FailsAtFirst("o-1", times=1, error=Transient).on(topic)):
+        await eventually("the order is handled", lambda: effects_of(database))
+    (failed,), (retried,) = recorded.spans(f"process {topic}"), recorded.spans(f"process {service.retries}")
+
+    assert failed.end_time is not None and retried.start_time is not None and retried.end_time is not None
+    assert retried.start_time - failed.end_time > 1.4e9
+    assert (retried.attributes or {})["journey.queue.wait_ms"] >= 1400  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("error", [Transient, KeyError])
+async def test_what_has_had_its_tries_is_a_dead_letter_of_its_first_topic(
+    error: type[Exception], kafka: Kafka, database: Database, service: Service
+) -> None:
+    topic = await kafka.topic()
+    await kafka.put(topic, *orders("o-1", "o-2"))
+    handler = FailsAtFirst("o-1", times=99, error=error)
+    letters: list[ConsumerRecord[bytes, bytes]] = []
+    async with service.working(handler.on(topic)):
+        while not letters:
+            letters = await kafka.records(service.letters)
+        await kafka.until_committed(service.group, topic, {0: 2})
+    (letter,) = letters
+
+    assert handler.calls == ["o-1", "o-2", "o-1", "o-1"]
+    assert (header(letter, "dlq.attempts"), header(letter, "dlq.error-type")) == ("3", error.__name__)
+    assert (header(letter, "dlq.original-topic"), header(letter, "dlq.original-offset")) == (topic, "0")
+    assert [name for name, _ in letter.headers if name.startswith("retry.")] == []
+    # The text of an error that nobody knows may quote the message.
+    assert ("no mail server" in str(header(letter, "dlq.error-message"))) == (error is Transient)
+    assert effects_of(database) == ["o-2"]
+
+
+async def test_garbage_in_the_retry_topic_goes_to_the_dead_letters_and_holds_up_nobody(
+    kafka: Kafka, database: Database, service: Service
+) -> None:
+    topic = await kafka.topic()
+    await kafka.create(service.retries)
+    far = str(int((time.time() + 3600) * 1000)).encode()
+    await kafka.put(service.retries, (b"k", b"\xff", [("retry.due", b"soon"), ("retry.attempt", b"\xff")]))
+    await kafka.put(service.retries, (b"k", b"\xff", [("retry.due", far)]), *orders("o-1"))
+    async with service.working(Handler().on(topic)):
+        await eventually("the order behind is handled", lambda: effects_of(database))
+
+    assert len(await kafka.records(service.letters)) == 2
 
 
 async def test_what_the_handler_calls_poison_goes_to_the_dead_letters_at_once(
@@ -194,7 +281,6 @@ async def test_what_the_handler_calls_poison_goes_to_the_dead_letters_at_once(
                 raise Poison("the address is not valid")
 
     topic = await kafka.topic()
-    await kafka.create(service.letters)
     await kafka.put(topic, *orders("o-1", "o-2"))
     handler = Refuses()
     async with service.working(handler.on(topic)):
@@ -224,7 +310,6 @@ async def test_poison_goes_to_the_dead_letters_in_its_trace_and_the_orders_behin
     kafka: Kafka, database: Database, service: Service, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic = await kafka.topic()
-    await kafka.create(service.letters)
     # A producer of aiokafka refuses a record that has neither key nor value; others send it.
     monkeypatch.setattr("aiokafka.AIOKafkaProducer.send", _send_whatever)
     await kafka.put(topic, *orders("o-1"), *POISON.values(), *orders("o-2"))
@@ -309,7 +394,7 @@ async def test_a_stop_while_a_record_is_tried_again_leaves_it_for_the_next_start
 ) -> None:
     topic = await kafka.topic()
     await kafka.put(topic, *orders("o-1", "o-2", "o-3"))
-    handler = FailsAtFirst("o-2", times=100)
+    handler = FailsAtFirst("o-2", times=100, error=Unavailable)
     async with service.working(handler.on(topic), instance_id="same") as worker:
         await eventually("the handler has failed four times", lambda: handler.calls.count("o-2") == 4)
         took = await worker.stop()
@@ -461,13 +546,17 @@ class FakeConsumer:
 def work(consumer: FakeConsumer, service: Service, patience: Any, subscriptions: Sequence[Subscription]) -> Worker:
     bench = Bench(service.database, Inbox("fake"), Outbox("fake"))
     letters = DeadLetters(None, group="fake", patience=patience)  # type: ignore[arg-type]
+    later = Retry(None, group="fake", delay_s=1, tries=3, patience=patience)  # type: ignore[arg-type]
     return Worker(
         consumer,  # type: ignore[arg-type]
         subscriptions,
         bench=bench,
         dead_letters=letters,
+        retry=later,
         patience=patience,
         membership=Membership(),
+        progress=Progress(),
+        before=lambda attempt: None,
         after_commit=lambda: None,
     )
 

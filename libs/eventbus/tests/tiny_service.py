@@ -3,20 +3,14 @@
 Without ORDERS it only relays its outbox.
 """
 
-from pathlib import Path
 from typing import ClassVar
 
-from eventbus import Database, Event, read_settings, run, within_transaction
+from eventbus import Database, Event, WorkerSettings, read_settings, run, within_transaction
 from pydantic import Field
-from pydantic_settings import BaseSettings
 from sqlalchemy import Connection
 
 
-class Config(BaseSettings):
-    database_url: str
-    kafka_bootstrap_servers: str
-    instance_id: str
-    status_file: Path
+class Config(WorkerSettings):
     service: str
     invoices: str = Field(description="the topic of the invoices")
     orders: str = Field(default="", description="the topic of the orders")

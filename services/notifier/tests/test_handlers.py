@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from eventbus import Database, Outbox, Poison, Subscription, outside_transaction
+from eventbus import Database, Outbox, Poison, Subscription, Transient, outside_transaction
 from eventbus.cloudevents import Message
 from eventbus.inbox import Inbox
 from eventbus.subscription import Bench, Outcome
@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from notifier import store
 from notifier.events import InvoiceIssued
 from notifier.handlers import mail_invoice
-from notifier.mailer import Mailer, MailNotTaken
+from notifier.mailer import Mailer
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_mail_that_was_not_taken_is_not_remembered_and_mailed_at_the_next_try(
     notifying: Subscription, bench: Bench, office: PostOffice, invoice: InvoiceIssued
 ) -> None:
     office.to_recipient = "451 greylisted"
-    with pytest.raises(MailNotTaken):
+    with pytest.raises(Transient):
         notifying.apply(bench, Message("m-1", invoice))
     noted = mails_noted(bench)
     office.to_recipient = "250 OK"

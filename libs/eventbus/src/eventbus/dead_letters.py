@@ -1,11 +1,11 @@
 """Where messages go that can never be handled: kept whole, with the reason."""
 
 import logging
-from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
-from eventbus.errors import Poison
+from eventbus.errors import describe
+from eventbus.origin import Origin, without_retry
 from eventbus.patience import Patience
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ def topic_of(group: str) -> str:
 
 
 class DeadLetters:
-    """Keep the poison of one consumer group.
+    """Keep the messages that one consumer group cannot handle.
 
     Key, value and headers stay as they were. A trace header is kept as ``dlq.original-<name>``, since the letter itself
     belongs to the trace of its failed processing; further headers say where it came from and what was wrong.
@@ -35,26 +35,23 @@ class DeadLetters:
         self._group = group
         self._patience = patience
 
-    async def keep(self, record: ConsumerRecord[bytes, bytes], poison: Poison) -> None:
+    async def keep(self, record: ConsumerRecord[bytes, bytes], origin: Origin, error: Exception) -> None:
         """Store *record* as a dead letter; when this returns, the broker has acknowledged it.
 
         Raises KafkaError or TimeoutError where it cannot: the producer is of no use any more (aiokafka #1017).
         """
-        now = datetime.now(UTC).isoformat()
+        reason = describe(error)
         about = {
-            "dlq.original-topic": record.topic,
-            "dlq.original-partition": str(record.partition),
-            "dlq.original-offset": str(record.offset),
-            "dlq.original-timestamp": str(record.timestamp),
             "dlq.consumer-group": self._group,
-            "dlq.attempts": "1",
-            "dlq.error-type": type(poison).__name__,
-            "dlq.error-message": str(poison)[:512],
-            "dlq.first-failed-at": now,
+            "dlq.attempts": str(origin.tries + 1),
+            "dlq.error-type": type(error).__name__,
+            "dlq.error-message": reason[:512],
         }
         headers = [
-            (f"dlq.original-{name}" if name in _TRACE_HEADERS else name, value) for name, value in record.headers
-        ] + [(name, value.encode()) for name, value in about.items()]
+            (f"dlq.original-{name}" if name in _TRACE_HEADERS else name, value)
+            for name, value in without_retry(record.headers)
+        ]
+        headers += origin.headers("dlq") + [(name, value.encode()) for name, value in about.items()]
         # aiokafka refuses a record that has neither key nor value.
         key = b"" if record.key is None and record.value is None else record.key
 
@@ -64,9 +61,11 @@ class DeadLetters:
         log.error(
             "dead letter",
             extra={
-                "topic": record.topic,
-                "partition": record.partition,
-                "offset": record.offset,
-                "reason": str(poison),
+                "topic": origin.topic,
+                "partition": origin.partition,
+                "offset": origin.offset,
+                "tries": origin.tries + 1,
+                "error": type(error).__name__,
+                "reason": reason,
             },
         )

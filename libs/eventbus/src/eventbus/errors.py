@@ -1,5 +1,10 @@
 """The errors that a handler and the bus agree on. Their texts travel in logs and headers: never quote a message."""
 
+import traceback
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
 
 class Poison(Exception):
     """Say that a message can never be handled, however often it is tried.
@@ -20,3 +25,17 @@ class Unavailable(Exception):
 
     The worker tries the same message again for ever, and is not ready meanwhile.
     """
+
+
+# Another message would fail as well. (A deadlock of PostgreSQL is an OperationalError too: at once again is right.)
+INFRASTRUCTURE = (Unavailable, OperationalError, InterfaceError, NoConnection)
+
+
+def describe(error: BaseException) -> str:
+    """Say what happened without quoting a message: of an unknown error its place in the code instead of its text."""
+    if isinstance(error, OperationalError | InterfaceError):
+        return f"{type(error).__name__}: {error.orig}"
+    if isinstance(error, (Poison, Transient, *INFRASTRUCTURE)):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"in {frames[-1].name}, {frames[-1].filename}:{frames[-1].lineno}" if frames else "no details"

@@ -4,41 +4,27 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 from aiokafka.errors import KafkaError
 
-from eventbus import dead_letters, kafka, logs
+from eventbus import consuming, kafka, logs, watchdog
+from eventbus.consuming import Consuming
 from eventbus.database import Database
 from eventbus.event import Event
-from eventbus.inbox import Inbox
 from eventbus.membership import Fenced, Membership
-from eventbus.outbox import Outbox
 from eventbus.patience import Patience, Stopped
 from eventbus.relay import Relay
-from eventbus.status import Status
-from eventbus.subscription import Bench, Subscription
-from eventbus.worker import Worker
+from eventbus.settings import WorkerSettings
+from eventbus.status import BEAT_EVERY_S, Status
+from eventbus.subscription import Subscription
 
 log = logging.getLogger(__name__)
 
 
-class Config(Protocol):
-    """What every worker's configuration has."""
-
-    @property
-    def kafka_bootstrap_servers(self) -> str: ...
-    @property
-    def instance_id(self) -> str: ...
-    @property
-    def status_file(self) -> Path: ...
-
-
 def run(
     name: str,
-    config: Config,
+    config: WorkerSettings,
     database: Database,
     *,
     subscriptions: Sequence[Subscription] = (),
@@ -47,11 +33,12 @@ def run(
     """Run the worker *name* until SIGTERM or SIGINT; it then finishes the record in hand and returns.
 
     Creates the topics that it reads and writes where they are missing. The consumer group is *name*. Ends the process
-    (exit code 1) where another one uses its instance id.
+    (exit code 1) where another one uses its instance id, or where it hangs.
     """
     logs.configure()
     try:
-        asyncio.run(_run(name, config, database, subscriptions, publishes))
+        with watchdog.watched_loop() as alive:
+            asyncio.run(_run(name, config, database, subscriptions, publishes, alive))
     except ExceptionGroup as failures:
         if failures.subgroup(Fenced) is None:
             raise
@@ -62,10 +49,11 @@ def run(
 
 async def _run(
     name: str,
-    config: Config,
+    config: WorkerSettings,
     database: Database,
     subscriptions: Sequence[Subscription],
     publishes: Sequence[type[Event]],
+    alive: Callable[[], None] = lambda: None,
 ) -> None:
     stop = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
@@ -79,33 +67,16 @@ async def _run(
     events = {*publishes, *(each.event_type for each in subscriptions)}
     topics: dict[str, dict[str, str]] = {each.topic: {} for each in events}
     if subscriptions:
-        topics[dead_letters.topic_of(name)] = dead_letters.TOPIC_SETTINGS
-
-    membership = Membership()
-
-    async def consume() -> None:
-        bench = Bench(database, Inbox(name), Outbox(name))
-        consumer = kafka.consumer(servers, group=name, instance_id=config.instance_id)
-        letters = kafka.producer(
-            servers, f"{config.instance_id}-dead-letters", max_bytes=dead_letters.MAX_BYTES, compression="gzip"
-        )
-        async with kafka.running(letters, patience), kafka.running(consumer, patience):
-            await Worker(
-                consumer,
-                subscriptions,
-                bench=bench,
-                dead_letters=dead_letters.DeadLetters(letters, group=name, patience=patience),
-                patience=patience,
-                membership=membership,
-                after_commit=relay.wake,
-            ).run()
+        topics |= consuming.topics_of(name)
+    consumption = Consuming(name, config, database, subscriptions, patience, Membership(), after_commit=relay.wake)
 
     async def work() -> None:
         # Stopped ends here: in the task group it would cancel the relay, which waits for its last acknowledgements.
         with contextlib.suppress(Stopped):
             # aiokafka cannot read a header name that is not UTF-8, nor skip the record.
-            await patience.until_done("worker", consume, retry_on=(KafkaError, OSError, UnicodeDecodeError))
+            await patience.until_done("worker", consumption.run, retry_on=(KafkaError, OSError, UnicodeDecodeError))
 
+    beating = asyncio.create_task(_beat(status, alive), name="heartbeat")
     try:
         await patience.until_done(
             "topics", lambda: kafka.create_topics(servers, topics, patience), retry_on=(KafkaError, OSError)
@@ -119,5 +90,13 @@ async def _run(
     except Stopped:
         log.info("stopped while waiting")
     finally:
+        beating.cancel()
         status.trouble("service", "stopped")
         database.close()
+
+
+async def _beat(status: Status, alive: Callable[[], None]) -> None:
+    while True:
+        alive()
+        status.beat()
+        await asyncio.sleep(BEAT_EVERY_S)

@@ -4,6 +4,9 @@ import logging
 import threading
 
 from opentelemetry import trace
+from opentelemetry.trace import Span, Status, StatusCode
+
+from eventbus.errors import describe
 
 log = logging.getLogger(__name__)
 
@@ -34,3 +37,16 @@ class Flusher:
         if exporting.is_alive():
             self._overdue = exporting
             log.warning("spans are not exported: is the Collector away? They wait in memory, the work goes on")
+
+
+def mark_failed(span: Span, error: Exception) -> None:
+    """Give *span* the status ERROR with the error's type and what may be said of it."""
+    kind, reason = type(error).__name__, describe(error)
+    span.set_attribute("error.type", kind)
+    span.set_status(Status(StatusCode.ERROR, f"{kind}: {reason}"))
+    note_failure(span, error)
+
+
+def note_failure(span: Span, error: Exception) -> None:
+    """Add the error to *span* as an event, by the semantic conventions, without the text of an unknown one."""
+    span.add_event("exception", {"exception.type": type(error).__name__, "exception.message": describe(error)})

@@ -1,7 +1,7 @@
 """Which handler an event goes to, and how its effect and the memory of it are made one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from eventbus.errors import Poison
 from eventbus.event import Event
 from eventbus.inbox import Inbox
 from eventbus.outbox import EventTooLarge, Outbox
+from eventbus.spans import Flusher
 
 E = TypeVar("E", bound=Event)
 D = TypeVar("D")
@@ -28,11 +29,12 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Bench:
-    """What a service's handlers work with: its database, its inbox and its outbox."""
+    """What a service's handlers work with: its database, its inbox, its outbox, and the export of finished spans."""
 
     database: Database
     inbox: Inbox
     outbox: Outbox
+    spans: Flusher = field(default_factory=Flusher)
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ def outside_transaction(
             if bench.inbox.knows(connection, message.id):
                 return Outcome.DUPLICATE
         done = handler(message.event, dependency)
+        # Once it is remembered the handler is not called again: the spans of its effect must be safe before.
+        bench.spans.flush()
         with bench.database.write() as connection:
             record(connection, done)
             bench.inbox.add(connection, message.id)

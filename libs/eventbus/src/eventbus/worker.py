@@ -2,20 +2,25 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Collection, Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError
-from opentelemetry import trace
-from opentelemetry.trace import Status as SpanStatus
-from opentelemetry.trace import StatusCode
+from aiokafka_otel import process_span
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.trace import Span
 
 from eventbus.cloudevents import Message, decode
 from eventbus.dead_letters import DeadLetters
-from eventbus.errors import Poison
+from eventbus.errors import INFRASTRUCTURE, Poison, describe
 from eventbus.membership import Fenced, Membership
+from eventbus.origin import Origin, due_of
 from eventbus.patience import Patience, Stopped, backoff
+from eventbus.retry import Retry
+from eventbus.spans import mark_failed, note_failure
 from eventbus.subscription import Bench, Outcome, Subscription
+from eventbus.watchdog import Progress
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +31,12 @@ COMMIT_AGAIN_AFTER_S = 2
 
 
 class Worker:
-    """Hand each record of the subscribed topics to its handler.
+    """Hand each record of the subscribed topics, and of the group's retry topic when it is due, to its handler.
 
-    The offset is committed after the work is durable, at most every 200 ms and at stop; what is repeated after a crash,
-    the inbox recognises. Poison goes to the dead letters at once; anything else that fails is tried again for ever.
+    Poison goes to the dead letters at once, what fails for another reason to the retry topic until it has had its
+    tries; while infrastructure is away the same record is tried for ever. The offset is committed after the work is
+    durable and its spans are exported, at most every 200 ms and at stop; what is repeated after a crash, the inbox
+    recognises.
     """
 
     def __init__(
@@ -39,8 +46,11 @@ class Worker:
         *,
         bench: Bench,
         dead_letters: DeadLetters,
+        retry: Retry,
         patience: Patience,
         membership: Membership,
+        progress: Progress,
+        before: Callable[[int], None],
         after_commit: Callable[[], None],
     ) -> None:
         self._consumer = consumer
@@ -48,12 +58,17 @@ class Worker:
         self._types = {each.event_type.type: each.event_type for each in subscriptions}
         self._bench = bench
         self._dead_letters = dead_letters
+        self._retry = retry
         self._patience = patience
         self._membership = membership
         self._member_id: str | None = None
+        self._progress = progress
+        self._before = before
         self._after_commit = after_commit
         self._in_hand = asyncio.Lock()
         self._done: dict[TopicPartition, int] = {}
+        self._paused_until: dict[TopicPartition, float] = {}
+        self._put_back: dict[TopicPartition, int] = {}
         self._commit_due = 0.0
         self._wait: asyncio.Timeout | None = None
 
@@ -63,7 +78,8 @@ class Worker:
         Raises Fenced, and KafkaError where this consumer is of no use any more.
         """
         self._consumer.subscribe(
-            sorted({each.topic for each in self._types.values()}), listener=_FinishBeforeRevocation(self)
+            sorted({*(each.topic for each in self._types.values()), self._retry.topic}),
+            listener=_FinishBeforeRevocation(self),
         )
         interrupt = asyncio.create_task(self._interrupt_wait_at_stop())
         self._patience.status.fine("worker")
@@ -73,8 +89,7 @@ class Worker:
                     raise Fenced
                 if record := await self._next_record():
                     async with self._in_hand:
-                        await self._work_on(record)
-                        self._done[TopicPartition(record.topic, record.partition)] = record.offset + 1
+                        await self._process(record)
                 if self._done and asyncio.get_running_loop().time() >= self._commit_due:
                     await self.commit()
         except Stopped:
@@ -84,17 +99,43 @@ class Worker:
             await self.commit()
 
     async def _next_record(self) -> ConsumerRecord[bytes, bytes] | None:
-        """Return the next record, or None where stop or a due commit comes first.
+        """Return the next record that is due, or None where stop or a due commit comes first.
 
-        The call stays in this task (unlike asyncio.wait_for on Python 3.11), so the record's span is current here.
+        Without a span: that of a record is opened when its work begins, and has ended before its offset is committed.
         """
+        self._resume_due()
+        alarms = [*self._paused_until.values(), *([self._commit_due] if self._done else [])]
         try:
-            async with asyncio.timeout_at(self._commit_due if self._done else None) as self._wait:
-                return await self._consumer.getone()
+            async with asyncio.timeout_at(min(alarms, default=None)) as self._wait:
+                with suppress_instrumentation():
+                    record = await self._consumer.getone()
         except TimeoutError:
             return None
         finally:
             self._wait = None
+        return None if self._put_back_until_due(record) else record
+
+    def _put_back_until_due(self, record: ConsumerRecord[bytes, bytes]) -> bool:
+        """Pause the partition of a record that is not due yet, and say whether it was so."""
+        if record.topic != self._retry.topic:
+            return False
+        partition = TopicPartition(record.topic, record.partition)
+        # Clocks differ, and a header may say anything: nobody waits longer than one delay.
+        wait = min(due_of(record) - time.time(), self._retry.delay_s)
+        if wait <= 0 or self._put_back.get(partition) == record.offset:
+            return False
+        self._put_back[partition] = record.offset
+        self._consumer.pause(partition)
+        self._consumer.seek(partition, record.offset)
+        self._paused_until[partition] = asyncio.get_running_loop().time() + wait
+        return True
+
+    def _resume_due(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for partition in [each for each, until in self._paused_until.items() if until <= now]:
+            del self._paused_until[partition]
+            if partition in self._consumer.assignment():
+                self._consumer.resume(partition)
 
     async def _interrupt_wait_at_stop(self) -> None:
         await self._patience.stop.wait()
@@ -104,38 +145,58 @@ class Worker:
         if self._wait is not None and not self._wait.expired():
             self._wait.reschedule(asyncio.get_running_loop().time())
 
-    async def _work_on(self, record: ConsumerRecord[bytes, bytes]) -> None:
+    async def _process(self, record: ConsumerRecord[bytes, bytes]) -> None:
+        """Work on a record inside its span. Raises Stopped, which is no error of the record."""
+        stopped = None
+        with process_span(record, self._consumer) as span, self._progress.in_hand():
+            try:
+                await self._work_on(record, span)
+            except Stopped as error:
+                stopped = error
+        if stopped:
+            raise stopped
+        self._done[TopicPartition(record.topic, record.partition)] = record.offset + 1
+
+    async def _work_on(self, record: ConsumerRecord[bytes, bytes], span: Span) -> None:
+        origin = Origin.of(record)
         about = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
         try:
             message = decode(record, self._types)
-            outcome = await self._handle(message, about)
-        except Poison as poison:
-            span = trace.get_current_span()
-            span.set_status(SpanStatus(StatusCode.ERROR, str(poison)))
-            span.set_attribute("error.type", type(poison).__name__)
-            span.record_exception(poison)
-            await self._dead_letters.keep(record, poison)
+            about |= {"event_id": message.id, "key": message.event.key}
+            outcome = await self._handle(message, origin.tries + 1, about, span)
+        except Stopped:
+            raise
+        except Exception as error:  # the one place that decides between retry and dead letter: nothing is skipped
+            mark_failed(span, error)
+            if isinstance(error, Poison) or origin.tries + 1 >= self._retry.tries:
+                await self._dead_letters.keep(record, origin, error)
+            else:
+                await self._retry.later(record, origin, error)
             return
         if outcome is Outcome.DUPLICATE:
-            trace.get_current_span().set_attribute("journey.duplicate", True)
-        log.info(outcome.value, extra={**about, "event_id": message.id, "key": message.event.key})
+            span.set_attribute("journey.duplicate", True)
+        log.info(outcome.value, extra=about)
 
-    async def _handle(self, message: Message, about: dict[str, object]) -> Outcome:
-        """Apply the message's subscription until it succeeds; raise Poison where the handler says it never will."""
+    async def _handle(self, message: Message, attempt: int, about: dict[str, object], span: Span) -> Outcome:
+        """Apply the message's subscription, again and again while infrastructure is away.
+
+        Raises whatever else the handler raises.
+        """
         subscription = self._subscriptions[message.event.type]
+
+        def apply() -> Outcome:
+            self._before(attempt)
+            return subscription.apply(self._bench, message)
+
         for delay in backoff():
             try:
-                outcome = await asyncio.to_thread(subscription.apply, self._bench, message)
-            except Poison:
-                raise
-            except Exception as error:  # whatever else fails is retried: nothing is skipped
-                trace.get_current_span().record_exception(error)
-                log.warning(
-                    "handling failed, trying again",
-                    extra={**about, "event_id": message.id, "key": message.event.key, "retry_in_s": delay},
-                    exc_info=error,
-                )
-                self._patience.status.trouble("worker", f"{type(error).__name__}, trying again")
+                with self._progress.working():
+                    outcome = await asyncio.to_thread(apply)
+            except INFRASTRUCTURE as error:
+                note_failure(span, error)
+                reason = describe(error)
+                log.warning("cannot work, trying again", extra={**about, "retry_in_s": delay, "reason": reason})
+                self._patience.status.trouble("worker", f"{reason}, trying again")
             else:
                 self._patience.status.fine("worker")
                 self._after_commit()
@@ -156,6 +217,8 @@ class Worker:
             self._membership.taken()
             self._interrupt_wait()
         self._member_id = member_id
+        # A partition that comes anew is not paused: its first record says when it is due.
+        self._paused_until.clear()
 
     async def commit(self) -> None:
         """Commit the offsets of finished records; what fails is tried again, unless the partitions are gone."""
@@ -164,10 +227,14 @@ class Worker:
         assigned = self._consumer.assignment()
         offsets = {partition: offset for partition, offset in self._done.items() if partition in assigned}
         self._done = {}
+        if offsets:
+            # What is committed does not come again: its spans must be safe before.
+            await asyncio.to_thread(self._bench.spans.flush)
         try:
             async with asyncio.timeout(COMMIT_TIMEOUT_S):
                 if offsets:
-                    await self._consumer.commit(offsets)
+                    with suppress_instrumentation():
+                        await self._consumer.commit(offsets)
         except CommitFailedError:
             log.warning("offsets not committed after a rebalance: the inbox knows what is repeated")
         except (KafkaError, TimeoutError) as error:

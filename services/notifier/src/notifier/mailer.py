@@ -8,17 +8,15 @@ from email.message import EmailMessage
 from types import TracebackType
 from typing import Self
 
-from eventbus import Poison
+from eventbus import Poison, Transient, Unavailable
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from notifier.events import InvoiceIssued
 
 # For each answer of the mail server. A stop may have to wait for one.
 TIMEOUT_S = 8
-
-
-class MailNotTaken(Exception):
-    """The mail server does not take the e-mail at present."""
+# RFC 5321, 4.2.3: it will close the connection, whatever was asked of it.
+_CLOSING = 421
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,8 @@ class Mailer:
         """Send the invoice to its customer; when this returns, the mail server has it.
 
         The Message-ID depends on the order alone, so a repeat can be recognised. Raises Poison where the mail server
-        refuses for good, MailNotTaken or OSError where it may take the e-mail later; no error names an address.
+        refuses for good, Transient where it may take this e-mail later, Unavailable where it takes none at present; no
+        error names an address.
         """
         mail = self._write(invoice)
         try:
@@ -65,12 +64,12 @@ class Mailer:
         except smtplib.SMTPRecipientsRefused as refusal:
             _refuse(max(code for code, _ in refusal.recipients.values()))
         except smtplib.SMTPSenderRefused as refusal:
-            raise MailNotTaken(f"the mail server refuses the sender ({refusal.smtp_code})") from None
+            raise Unavailable(f"the mail server refuses the sender ({refusal.smtp_code})") from None
         except smtplib.SMTPDataError as refusal:
             _refuse(refusal.smtp_code)
         except (smtplib.SMTPException, OSError) as error:
             self._hang_up()
-            raise MailNotTaken(f"no answer from the mail server ({type(error).__name__})") from None
+            raise Unavailable(f"no answer from the mail server ({type(error).__name__})") from None
         return SentMail(mail["Message-ID"], invoice.order_id)
 
     def _hang_up(self) -> None:
@@ -108,4 +107,6 @@ class Mailer:
 def _refuse(code: int) -> None:
     if code >= 500:
         raise Poison(f"the mail server refuses the e-mail for good ({code})") from None
-    raise MailNotTaken(f"the mail server does not take the e-mail now ({code})") from None
+    if code == _CLOSING:
+        raise Unavailable(f"the mail server is closing down ({code})") from None
+    raise Transient(f"the mail server does not take the e-mail now ({code})") from None

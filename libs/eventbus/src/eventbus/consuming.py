@@ -1,0 +1,74 @@
+"""Puts together what consumes: one consumer, a producer for what is set aside, the worker loop, the watchdog."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from eventbus import dead_letters, kafka, retry
+from eventbus.database import Database
+from eventbus.inbox import Inbox
+from eventbus.membership import Membership
+from eventbus.outbox import Outbox
+from eventbus.patience import Patience
+from eventbus.settings import WorkerSettings
+from eventbus.subscription import Bench, Subscription
+from eventbus.watchdog import Progress, Watchdog
+from eventbus.worker import Worker
+
+
+def topics_of(group: str) -> dict[str, dict[str, str]]:
+    """Return the topics in which a group sets messages aside, with their settings."""
+    return {name: dead_letters.TOPIC_SETTINGS for name in (retry.topic_of(group), dead_letters.topic_of(group))}
+
+
+@dataclass(frozen=True)
+class Consuming:
+    """The consuming half of a service. *before* is called in a handler's thread before each of its tries."""
+
+    group: str
+    config: WorkerSettings
+    database: Database
+    subscriptions: Sequence[Subscription]
+    patience: Patience
+    membership: Membership
+    before: Callable[[int], None] = lambda attempt: None
+    after_commit: Callable[[], None] = lambda: None
+
+    async def run(self) -> None:
+        """Consume until the process is to stop; raises what makes these clients useless."""
+        config, patience = self.config, self.patience
+        consumer = kafka.consumer(config.kafka_bootstrap_servers, group=self.group, instance_id=config.instance_id)
+        aside = kafka.producer(
+            config.kafka_bootstrap_servers,
+            f"{config.instance_id}-aside",
+            max_bytes=dead_letters.MAX_BYTES,
+            compression="gzip",
+        )
+        progress = Progress()
+        worker = Worker(
+            consumer,
+            self.subscriptions,
+            bench=Bench(self.database, Inbox(self.group), Outbox(self.group)),
+            dead_letters=dead_letters.DeadLetters(aside, group=self.group, patience=patience),
+            retry=retry.Retry(
+                aside,
+                group=self.group,
+                delay_s=config.retry_delay_s,
+                tries=config.retry_tries,
+                patience=patience,
+            ),
+            patience=patience,
+            membership=self.membership,
+            progress=progress,
+            before=self.before,
+            after_commit=self.after_commit,
+        )
+        async with kafka.running(aside, patience), kafka.running(consumer, patience):
+            watch = asyncio.create_task(Watchdog(patience.status).watch(consumer, progress), name="watchdog")
+            try:
+                await worker.run()
+            finally:
+                watch.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await watch

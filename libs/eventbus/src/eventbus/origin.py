@@ -1,0 +1,77 @@
+"""Where a message came from before it was set aside, and how often it was tried."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from eventbus.cloudevents import Headers
+
+_RETRY = "retry."
+_TRIES, DUE = "retry.attempt", "retry.due"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The first topic of a message with its place there, and its tries so far (none before the first)."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int  # milliseconds since the epoch
+    tries: int = 0
+    first_failed_at: str | None = None
+
+    @classmethod
+    def of(cls, record: Any) -> Self:
+        """Read the origin of a consumed record: what its ``retry.*`` headers say, where they make sense."""
+        known = dict(record.headers)
+        try:
+            return cls(
+                topic=known["retry.original-topic"].decode(),
+                partition=int(known["retry.original-partition"]),
+                offset=int(known["retry.original-offset"]),
+                timestamp=int(known["retry.original-timestamp"]),
+                tries=int(known[_TRIES]),
+                first_failed_at=known["retry.first-failed-at"].decode(),
+            )
+        except (KeyError, ValueError, TypeError, AttributeError):
+            return cls(record.topic, record.partition, record.offset, record.timestamp)
+
+    @property
+    def failed_since(self) -> str:
+        """When the message failed first: now, where it did not before (RFC 3339, UTC)."""
+        return self.first_failed_at or datetime.now(UTC).isoformat()
+
+    def headers(self, prefix: str) -> Headers:
+        """Return place and time as headers that start with *prefix*."""
+        place = {
+            "original-topic": self.topic,
+            "original-partition": str(self.partition),
+            "original-offset": str(self.offset),
+            "original-timestamp": str(self.timestamp),
+            "first-failed-at": self.failed_since,
+        }
+        return [(f"{prefix}.{name}", value.encode()) for name, value in place.items()]
+
+
+def due_of(record: Any) -> float:
+    """Return when a record is to be tried, in seconds since the epoch; 0, at once, where no header says so."""
+    try:
+        return int(dict(record.headers)[DUE]) / 1000
+    except (KeyError, ValueError, TypeError):
+        return 0.0
+
+
+def without_retry(headers: Iterable[tuple[str, bytes | None]]) -> list[tuple[str, bytes | None]]:
+    """Return the headers that the message had at its origin."""
+    return [(name, value) for name, value in headers if not name.startswith(_RETRY)]
+
+
+def retry_headers(origin: Origin, *, tries: int, due: float) -> Headers:
+    """Return the headers of a message that failed *tries* times and is due at *due* (seconds since the epoch)."""
+    return [
+        (_TRIES, str(tries).encode()),
+        (DUE, str(int(due * 1000)).encode()),
+        *origin.headers("retry"),
+    ]
