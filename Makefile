@@ -32,6 +32,10 @@ status: $(UV_READY) ## tell how every part is
 order: $(UV_READY) ## place one order with the system that runs, and draw its journey
 	@$(STACK) order
 
+.PHONY: dlq
+dlq: $(UV_READY) ## list the dead letters; DO="show 0:7", DO="redrive --all" and so on do more
+	@$(STACK) run -- eventbus dlq $(or $(DO),list)
+
 .PHONY: compose-up
 compose-up: $(UV_READY) ## the system in containers: build, start, one order, its journey, the links
 	docker compose up --detach --build --wait

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 
-from stack import demo
+from stack import demo, foreground
 from stack.errors import StackError
 from stack.fetch import renew
 from stack.logs import tail
@@ -95,6 +95,11 @@ def _kill(stack: Stack, options: argparse.Namespace) -> None:
     stack.kill(options.name)
 
 
+def _run(stack: Stack, options: argparse.Namespace) -> None:
+    """run a command beside the services, like `stack run -- eventbus dlq list`: same broker, traced as redrive"""
+    foreground.run(stack.settings, options.words)
+
+
 def _renew(stack: Stack, options: argparse.Namespace) -> None:
     """for maintainers: write jars.lock or the Collector's sources anew from what they are made of"""
     renew.RENEWALS[options.what](stack.settings)
@@ -111,6 +116,7 @@ COMMANDS: Mapping[str, Command] = {
     "start": _start,
     "stop": _stop,
     "kill": _kill,
+    "run": _run,
     "renew": _renew,
 }
 
@@ -124,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     each["status"].add_argument("--json", action="store_true")
     for name in ("logs", "start", "stop", "kill"):
         each[name].add_argument("name", metavar="NAME")
+    each["run"].add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND")
     each["renew"].add_argument("what", choices=sorted(renew.RENEWALS))
     return parser
 

@@ -48,6 +48,12 @@ def database_url(settings: Settings, service: str) -> str:
     return f"sqlite:///{settings.data / service}.db"
 
 
+def tool_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment of a command that people run beside the services: it has a broker, and no database."""
+    everything = environment(settings, "redrive", KAFKA_BOOTSTRAP_SERVERS=settings.kafka)
+    return {name: value for name, value in everything.items() if name != "DATABASE_URL"}
+
+
 def status_file(settings: Settings, part: str) -> Path:
     """Where a worker says whether it is ready."""
     return settings.home / "status" / f"{part}.json"
