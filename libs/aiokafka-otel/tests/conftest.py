@@ -1,9 +1,10 @@
 from collections.abc import Iterator
 
 import pytest
-from aiokafka_otel import AIOKafkaInstrumentor
+from aiokafka_otel.id_generator import RepeatableIdGenerator
+from opentelemetry.sdk.trace import TracerProvider
 
-from .support import Kafka, Recorded
+from .support import Kafka, Recorded, instrumented
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,9 +26,12 @@ async def readme_topics(kafka: Kafka) -> Kafka:
 @pytest.fixture
 def recorded() -> Iterator[Recorded]:
     """aiokafka is instrumented, with the default settings unless the test has set others before."""
-    recorded = Recorded()
-    instrumentor = AIOKafkaInstrumentor()
-    instrumentor.instrument(tracer_provider=recorded.tracer_provider, meter_provider=recorded.meter_provider)
-    yield recorded
-    if instrumentor.is_instrumented_by_opentelemetry:
-        instrumentor.uninstrument()
+    with instrumented(Recorded()) as recorded:
+        yield recorded
+
+
+@pytest.fixture
+def repeatable() -> Iterator[Recorded]:
+    """The same, with the id generator that the package offers."""
+    with instrumented(Recorded(TracerProvider(id_generator=RepeatableIdGenerator()))) as recorded:
+        yield recorded

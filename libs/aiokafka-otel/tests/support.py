@@ -6,8 +6,8 @@ import os
 import re
 import subprocess
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import which
@@ -16,6 +16,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka_otel import AIOKafkaInstrumentor
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
@@ -44,11 +45,11 @@ async def eventually(what: str, condition: Callable[[], object], seconds: float 
 class Recorded:
     """The finished spans and the measurements."""
 
+    tracer_provider: TracerProvider = field(default_factory=TracerProvider)
     exporter: InMemorySpanExporter = field(default_factory=InMemorySpanExporter)
     reader: InMemoryMetricReader = field(default_factory=InMemoryMetricReader)
 
     def __post_init__(self) -> None:
-        self.tracer_provider = TracerProvider()
         self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         self.meter_provider = MeterProvider([self.reader])
         self.tracer = self.tracer_provider.get_tracer("test")
@@ -76,6 +77,18 @@ class Recorded:
             for point in found.data.data_points
             if isinstance(point, NumberDataPoint | HistogramDataPoint)
         ]
+
+
+@contextmanager
+def instrumented(recorded: Recorded) -> Iterator[Recorded]:
+    """Have aiokafka instrumented in the block."""
+    instrumentor = AIOKafkaInstrumentor()
+    instrumentor.instrument(tracer_provider=recorded.tracer_provider, meter_provider=recorded.meter_provider)
+    try:
+        yield recorded
+    finally:
+        if instrumentor.is_instrumented_by_opentelemetry:
+            instrumentor.uninstrument()
 
 
 @dataclass
@@ -158,7 +171,7 @@ def example_of_readme() -> str:
 
 
 def run_instrumented(
-    environment: Path, program: str, kafka: Kafka, **variables: str
+    environment: Path, program: str, kafka: Kafka, exit_code: int = 0, **variables: str
 ) -> tuple[list[dict[str, Any]], str]:
     """Run a program under `opentelemetry-instrument`; return its spans in the order of their starts, and stderr."""
     run = subprocess.run(
@@ -175,7 +188,7 @@ def run_instrumented(
         text=True,
         timeout=60,
     )
-    assert run.returncode == 0, run.stderr
+    assert run.returncode == exit_code, run.stderr
     spans, rest, decoder = [], run.stdout.strip(), json.JSONDecoder()
     while rest:
         span, end = decoder.raw_decode(rest)

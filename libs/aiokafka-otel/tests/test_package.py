@@ -19,7 +19,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheel
 
 
-def test_the_wheel_holds_types_licence_readme_and_entry_point(wheel: Path) -> None:
+def test_the_wheel_holds_types_licence_readme_and_entry_points(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         files = {name.split("/", 1)[1]: name for name in archive.namelist()}
         metadata = archive.read(files["METADATA"]).decode()
@@ -28,6 +28,7 @@ def test_the_wheel_holds_types_licence_readme_and_entry_point(wheel: Path) -> No
     assert {"py.typed", "instrumentor.py", "licenses/LICENSE"} <= set(files)
     assert (PACKAGE / "README.md").read_text() in metadata
     assert "aiokafka_otel = aiokafka_otel:AIOKafkaInstrumentor" in entry_points
+    assert "repeatable = aiokafka_otel.id_generator:RepeatableIdGenerator" in entry_points
 
 
 def test_the_example_of_the_readme_is_one_trace(wheel: Path, readme_topics: Kafka, tmp_path: Path) -> None:

@@ -31,8 +31,12 @@ class Client:
     """The attributes of one producer or consumer, by operation, topic and partition."""
 
     def __init__(
-        self, span: Mapping[str, AttributeValue] | None = None, metric: Mapping[str, AttributeValue] | None = None
+        self,
+        span: Mapping[str, AttributeValue] | None = None,
+        metric: Mapping[str, AttributeValue] | None = None,
+        group: str | None = None,
     ) -> None:
+        self.group = group
         self._metric: dict[str, AttributeValue] = {messaging.MESSAGING_SYSTEM: "kafka", **(metric or {})}
         self._span: dict[str, AttributeValue] = {**self._metric, **(span or {})}
         self._operations: dict[tuple[str, str | None, int | None], Operation] = {}
@@ -84,5 +88,5 @@ class Clients:
         metric: dict[str, AttributeValue] = {SERVER_ADDRESS: host, SERVER_PORT: port}
         if group is not None:
             metric[messaging.MESSAGING_CONSUMER_GROUP_NAME] = group
-        known = self._known[owner] = Client({messaging.MESSAGING_CLIENT_ID: client._client_id}, metric)
+        known = self._known[owner] = Client({messaging.MESSAGING_CLIENT_ID: client._client_id}, metric, group)
         return known

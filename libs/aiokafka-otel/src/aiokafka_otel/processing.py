@@ -11,6 +11,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind
 
+from aiokafka_otel import ids
 from aiokafka_otel.attributes import PROCESS, Client
 from aiokafka_otel.config import Relation
 from aiokafka_otel.failures import ERROR_TYPE, error_type, mark
@@ -53,7 +54,10 @@ class Processing:
         self.hand: object | None = None
         relation = telemetry.config.relation
         creation = trace.get_current_span(remote).get_span_context()
-        self.span = telemetry.tracer.start_span(
+        self.span = ids.start_span(
+            telemetry.tracer,
+            # A span of a trace of its own is not repeated: its trace is not.
+            None if relation is Relation.LINK else ids.of_processing(creation, client.group, record),
             self._operation.span_name,
             context=self._before if relation is Relation.LINK else remote,
             kind=SpanKind.CONSUMER,

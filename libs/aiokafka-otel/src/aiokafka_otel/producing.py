@@ -10,6 +10,7 @@ from opentelemetry.semconv._incubating.attributes import messaging_attributes as
 from opentelemetry.trace import SpanKind
 from opentelemetry.util.types import AttributeValue
 
+from aiokafka_otel import ids
 from aiokafka_otel.attributes import SEND, Client
 from aiokafka_otel.failures import ERROR_TYPE, error_type, mark
 from aiokafka_otel.hands import hands
@@ -45,7 +46,7 @@ async def _send(
     # A serializer's result has a size that only aiokafka sees; serializing twice is not worth an attribute.
     plain = producer._value_serializer is None
     own = of_sent(value, key, serialized=plain, with_key=telemetry.config.record_key)
-    sending = _Sending(telemetry, telemetry.clients.of_producer(producer), topic, own)
+    sending = _Sending(telemetry, telemetry.clients.of_producer(producer), topic, headers, own)
     try:
         carrier = headers_with(sending.context, headers)
         future = await wrapped(topic, value, key, partition, timestamp_ms, carrier)
@@ -62,14 +63,18 @@ class _Sending:
 
     __slots__ = ("_client", "_operation", "_started", "_telemetry", "_topic", "context", "span")
 
-    def __init__(self, telemetry: Telemetry, client: Client, topic: str, own: dict[str, AttributeValue]) -> None:
+    def __init__(
+        self, telemetry: Telemetry, client: Client, topic: str, headers: Any, own: dict[str, AttributeValue]
+    ) -> None:
         self._telemetry = telemetry
         self._client = client
         self._topic = topic
         self._operation = client.operation(SEND, topic)
         self._started = perf_counter()
         ambient = hands.context()
-        self.span = telemetry.tracer.start_span(
+        self.span = ids.start_span(
+            telemetry.tracer,
+            ids.of_sending(trace.get_current_span(ambient).get_span_context(), topic, headers),
             self._operation.span_name,
             context=ambient,
             kind=SpanKind.PRODUCER,
