@@ -6,6 +6,7 @@ A service declares its events, its handlers and its tables; everything between t
 from eventbus.database import Database
 from eventbus.errors import Poison, Transient, Unavailable
 from eventbus.event import Event, Money
+from eventbus.housekeeping import Retention
 from eventbus.outbox import Outbox, Receipt
 from eventbus.scenarios import Fault
 from eventbus.service import run
@@ -21,6 +22,7 @@ __all__ = [
     "Outbox",
     "Poison",
     "Receipt",
+    "Retention",
     "Subscription",
     "Transient",
     "Unavailable",

@@ -1,17 +1,21 @@
 """Where messages go that can never be handled: kept whole, with the reason."""
 
 import logging
+from datetime import timedelta
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
+from eventbus import kafka
 from eventbus.errors import describe
 from eventbus.origin import Origin, without_retry
 from eventbus.patience import Patience
 
 log = logging.getLogger(__name__)
 
+# Somebody has to look at them: after holidays there is time left.
+RETENTION = timedelta(days=30)
 # A letter is its record with further headers, and uncompressed: what fitted into a topic must fit here too.
-TOPIC_SETTINGS = {"max.message.bytes": str(8 * 1024 * 1024)}
+TOPIC_SETTINGS = {**kafka.kept_for(RETENTION), "max.message.bytes": str(8 * 1024 * 1024)}
 MAX_BYTES = 100 * 1024 * 1024
 SEND_TIMEOUT_S = 10
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -16,22 +17,39 @@ from eventbus.patience import Patience
 log = logging.getLogger(__name__)
 
 PARTITIONS = 3
+# A consumer may be away as long as that, and finds everything when it is back.
+RETENTION = timedelta(days=7)
+# Kafka removes whole segments, by the age of their newest message: the others stay up to this much longer.
+SEGMENT = timedelta(days=1)
 CONNECT_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 2
 ASK_AGAIN_AFTER_S = 0.5
 
 
+def kept_for(retention: timedelta) -> dict[str, str]:
+    """Return the settings of a topic that keeps each message for *retention*, and at most a day longer."""
+    return {
+        "cleanup.policy": "delete",
+        "retention.ms": str(retention // timedelta(milliseconds=1)),
+        "segment.ms": str(SEGMENT // timedelta(milliseconds=1)),
+    }
+
+
 async def create_topics(bootstrap_servers: str, topics: Mapping[str, Mapping[str, str]], patience: Patience) -> None:
     """Create the topics (each with its settings) that are missing; those that exist are left as they are.
 
-    The broker creates none by itself: it would give them one partition. Raises KafkaError or TimeoutError.
+    They keep messages for a week unless their settings say else. The broker creates none by itself: it would give
+    them one partition. Raises KafkaError or TimeoutError.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     async with patience.bounded(CONNECT_TIMEOUT_S):
         try:
             await admin.start()
             answer = await admin.create_topics(
-                [NewTopic(name, PARTITIONS, 1, topic_configs=dict(settings)) for name, settings in topics.items()]
+                [
+                    NewTopic(name, PARTITIONS, 1, topic_configs={**kept_for(RETENTION), **settings})
+                    for name, settings in topics.items()
+                ]
             )
         finally:
             await admin.close()

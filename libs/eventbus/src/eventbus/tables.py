@@ -24,5 +24,6 @@ inbox = Table(
     metadata,
     Column("consumer", String(255), primary_key=True),
     Column("event_id", String(255), primary_key=True),
-    Column("handled_at", DateTime(timezone=True), nullable=False),
+    # The index is for housekeeping, which looks for the oldest rows.
+    Column("handled_at", DateTime(timezone=True), nullable=False, index=True),
 )
