@@ -7,10 +7,12 @@ from time import monotonic
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from eventbus import Database, Retention, dead_letters, housekeeping
+from eventbus import Database, Retention, consuming, housekeeping
 from eventbus import kafka as bus_kafka
+from eventbus.dead_letters import topic_of as letters_topic_of
 from eventbus.housekeeping import BATCH, INBOX, keep_house, remove_some
 from eventbus.patience import Patience
+from eventbus.retry import topic_of as retry_topic_of
 from eventbus.tables import inbox
 from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, insert, select
 
@@ -176,15 +178,15 @@ async def settings_of(kafka: Kafka, topic: str) -> dict[str, str]:
 
 
 async def test_the_inbox_outlives_every_copy_of_a_message_on_the_real_broker(kafka: Kafka) -> None:
-    topic, letters = unique("orders"), unique("letters")
-    topics = {topic: {}, letters: dead_letters.TOPIC_SETTINGS}
-    await bus_kafka.create_topics(kafka.broker, topics, kafka.patience)
-    found = {each: await settings_of(kafka, each) for each in topics}
+    topic, group = unique("orders"), unique("group")
+    retry, letters = retry_topic_of(group), letters_topic_of(group)
+    await bus_kafka.create_topics(kafka.broker, {topic: {}, **consuming.topics_of(group)}, kafka.patience)
+    found = {each: await settings_of(kafka, each) for each in (topic, retry, letters)}
     # Kafka removes a message with its whole segment, whose newest message may be that much younger.
     days = {each: (int(s["retention.ms"]) + int(s["segment.ms"])) / 1000 / 86400 for each, s in found.items()}
 
-    assert days == {topic: 7 + 1, letters: 30 + 1}
+    assert days == {topic: 7 + 1, retry: 7 + 1, letters: 30 + 1}
     assert {s["cleanup.policy"] for s in found.values()} == {"delete"}
     # Redriven on its last day as a dead letter, then as long in the topic, and then in the retry topic.
-    assert INBOX.keep >= (days[letters] + 2 * days[topic]) * DAY
+    assert INBOX.keep >= sum(days.values()) * DAY
     assert INBOX.keep >= 45 * DAY

@@ -19,7 +19,10 @@ from eventbus.worker import Worker
 
 def topics_of(group: str) -> dict[str, dict[str, str]]:
     """Return the topics in which a group sets messages aside, with their settings."""
-    return {name: dead_letters.TOPIC_SETTINGS for name in (retry.topic_of(group), dead_letters.topic_of(group))}
+    return {
+        retry.topic_of(group): dead_letters.ROOM,
+        dead_letters.topic_of(group): dead_letters.TOPIC_SETTINGS,
+    }
 
 
 @dataclass(frozen=True)

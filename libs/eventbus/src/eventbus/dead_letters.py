@@ -14,8 +14,9 @@ log = logging.getLogger(__name__)
 
 # Somebody has to look at them: after holidays there is time left.
 RETENTION = timedelta(days=30)
-# A letter is its record with further headers, and uncompressed: what fitted into a topic must fit here too.
-TOPIC_SETTINGS = {**kafka.kept_for(RETENTION), "max.message.bytes": str(8 * 1024 * 1024)}
+# What is set aside is its record with further headers, and uncompressed: what fitted into a topic must fit there too.
+ROOM = {"max.message.bytes": str(8 * 1024 * 1024)}
+TOPIC_SETTINGS = {**kafka.kept_for(RETENTION), **ROOM}
 MAX_BYTES = 100 * 1024 * 1024
 SEND_TIMEOUT_S = 10
 

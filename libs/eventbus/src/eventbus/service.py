@@ -12,6 +12,7 @@ from eventbus import consuming, kafka, logs, watchdog
 from eventbus.consuming import Consuming
 from eventbus.database import Database
 from eventbus.event import Event
+from eventbus.housekeeping import INBOX, Retention, keep_house
 from eventbus.membership import Fenced, Membership
 from eventbus.patience import Patience, Stopped
 from eventbus.relay import Relay
@@ -29,16 +30,18 @@ def run(
     *,
     subscriptions: Sequence[Subscription] = (),
     publishes: Sequence[type[Event]] = (),
+    retain: Sequence[Retention] = (),
 ) -> None:
     """Run the worker *name* until SIGTERM or SIGINT; it then finishes the record in hand and returns.
 
-    Creates the topics that it reads and writes where they are missing. The consumer group is *name*. Ends the process
-    (exit code 1) where another one uses its instance id, or where it hangs.
+    Creates the topics that it reads and writes where they are missing. The consumer group is *name*. Rows of the inbox
+    and those that *retain* lets go are removed in time. Ends the process (exit code 1) where another one uses its
+    instance id, or where it hangs.
     """
     logs.configure()
     try:
         with watchdog.watched_loop() as alive:
-            asyncio.run(_run(name, config, database, subscriptions, publishes, alive))
+            asyncio.run(_run(name, config, database, subscriptions, publishes, [INBOX, *retain], alive))
     except ExceptionGroup as failures:
         if failures.subgroup(Fenced) is None:
             raise
@@ -53,6 +56,7 @@ async def _run(
     database: Database,
     subscriptions: Sequence[Subscription],
     publishes: Sequence[type[Event]],
+    retain: Sequence[Retention] = (),
     alive: Callable[[], None] = lambda: None,
 ) -> None:
     stop = asyncio.Event()
@@ -86,6 +90,7 @@ async def _run(
                 tasks.create_task(relay.run(), name="relay")
             if subscriptions:
                 tasks.create_task(work(), name="worker")
+            tasks.create_task(keep_house(database, retain, patience), name="housekeeping")
             status.fine("service")
     except Stopped:
         log.info("stopped while waiting")
