@@ -8,6 +8,7 @@ import pytest
 from aiokafka.errors import KafkaError
 from eventbus import Database, Outbox, service, within_transaction
 from eventbus import kafka as bus_kafka
+from eventbus.scenarios import Scenarios
 from eventbus.tables import outbox
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -16,6 +17,7 @@ from .support import Kafka, OrderPlaced, count, encoded, eventually, header, rea
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SPAN_ID = "b7ad6b7169203331"
+QUIET = Scenarios({}, enabled=False)
 
 
 def order(order_id: str) -> "tuple[bytes, bytes, list[tuple[str, bytes]]]":
@@ -175,7 +177,7 @@ async def test_the_parts_of_a_service_start_and_stop_each_for_itself(
         Outbox("shop").add(connection, OrderPlaced(order_id="o-1"))
     config = worker_settings("127.0.0.1:9092", tmp_path)
     subscription = within_transaction(OrderPlaced, lambda order, _: None, lambda connection: connection)
-    running = asyncio.create_task(service._run("shop", config, database, [subscription], [OrderPlaced]))
+    running = asyncio.create_task(service._run("shop", config, database, [subscription], [OrderPlaced], QUIET))
     await eventually("an order is on its way", lambda: relayed.sent)
     status = read_status(config.status_file)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -209,7 +211,7 @@ async def test_a_consumer_that_is_of_no_use_any_more_is_replaced_while_the_servi
     monkeypatch.setattr(bus_kafka, "consumer", consumer)
     config = worker_settings("127.0.0.1:9092", tmp_path)
     subscription = within_transaction(OrderPlaced, lambda order, _: None, lambda connection: connection)
-    running = asyncio.create_task(service._run("shop", config, database, [subscription], []))
+    running = asyncio.create_task(service._run("shop", config, database, [subscription], [], QUIET))
     await eventually("the third consumer is made", lambda: len(made) == 3)
     os.kill(os.getpid(), signal.SIGTERM)
     await running

@@ -5,7 +5,7 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,14 +46,24 @@ class Relay:
     """Publish the outbox of one database at least once, in the order of its rows.
 
     One relay is active for each database; others stand by. A crash between the broker's acknowledgement and the
-    deletion of a row publishes it again under the same CloudEvents id.
+    deletion of a row publishes it again under the same CloudEvents id. *copies* says, in the context of a row, how
+    often to send it.
     """
 
-    def __init__(self, database: Database, *, bootstrap_servers: str, client_id: str, patience: Patience) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        bootstrap_servers: str,
+        client_id: str,
+        patience: Patience,
+        copies: Callable[[], int] = lambda: 1,
+    ) -> None:
         self._database = database
         self._bootstrap_servers = bootstrap_servers
         self._client_id = client_id
         self._patience = patience
+        self._copies = copies
         self._wake = threading.Event()
         self._stopping = False
         self._one_by_one_until = 0
@@ -131,8 +141,9 @@ class Relay:
                     try:
                         headers = [(name, value.encode()) for name, value in json.loads(row.headers)]
                         with _in_trace_of(row):
-                            future = await producer.send(row.topic, row.value, key=row.key, headers=headers)
-                        sent.append((row, future))
+                            for _ in range(self._copies()):
+                                future = await producer.send(row.topic, row.value, key=row.key, headers=headers)
+                                sent.append((row, future))
                     except (MessageSizeTooLargeError, ValueError) as error:
                         await self._park(row, error)
         except (KafkaError, TimeoutError, Stopped) as error:

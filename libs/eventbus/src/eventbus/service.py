@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from aiokafka.errors import KafkaError
 
@@ -16,6 +16,7 @@ from eventbus.housekeeping import INBOX, Retention, keep_house
 from eventbus.membership import Fenced, Membership
 from eventbus.patience import Patience, Stopped
 from eventbus.relay import Relay
+from eventbus.scenarios import Fault, Scenarios
 from eventbus.settings import WorkerSettings
 from eventbus.status import BEAT_EVERY_S, Status
 from eventbus.subscription import Subscription
@@ -31,17 +32,20 @@ def run(
     subscriptions: Sequence[Subscription] = (),
     publishes: Sequence[type[Event]] = (),
     retain: Sequence[Retention] = (),
+    scenarios: Mapping[str, Fault] | None = None,
 ) -> None:
     """Run the worker *name* until SIGTERM or SIGINT; it then finishes the record in hand and returns.
 
     Creates the topics that it reads and writes where they are missing. The consumer group is *name*. Rows of the inbox
     and those that *retain* lets go are removed in time. Ends the process (exit code 1) where another one uses its
-    instance id, or where it hangs.
+    instance id, or where it hangs. What goes wrong on purpose in which of the *scenarios* does so with DEMO_FAULTS=1
+    only.
     """
     logs.configure()
+    faults = Scenarios(scenarios or {}, enabled=config.demo_faults)
     try:
         with watchdog.watched_loop() as alive:
-            asyncio.run(_run(name, config, database, subscriptions, publishes, [INBOX, *retain], alive))
+            asyncio.run(_run(name, config, database, subscriptions, publishes, faults, [INBOX, *retain], alive))
     except ExceptionGroup as failures:
         if failures.subgroup(Fenced) is None:
             raise
@@ -56,6 +60,7 @@ async def _run(
     database: Database,
     subscriptions: Sequence[Subscription],
     publishes: Sequence[type[Event]],
+    scenarios: Scenarios,
     retain: Sequence[Retention] = (),
     alive: Callable[[], None] = lambda: None,
 ) -> None:
@@ -66,13 +71,28 @@ async def _run(
     status = Status(config.status_file, *parts)
     patience = Patience(status, stop)
     servers = config.kafka_bootstrap_servers
-    relay = Relay(database, bootstrap_servers=servers, client_id=f"{config.instance_id}-relay", patience=patience)
+    relay = Relay(
+        database,
+        bootstrap_servers=servers,
+        client_id=f"{config.instance_id}-relay",
+        patience=patience,
+        copies=scenarios.copies,
+    )
 
     events = {*publishes, *(each.event_type for each in subscriptions)}
     topics: dict[str, dict[str, str]] = {each.topic: {} for each in events}
     if subscriptions:
         topics |= consuming.topics_of(name)
-    consumption = Consuming(name, config, database, subscriptions, patience, Membership(), after_commit=relay.wake)
+    consumption = Consuming(
+        name,
+        config,
+        database,
+        subscriptions,
+        patience,
+        Membership(),
+        before=scenarios.before,
+        after_commit=relay.wake,
+    )
 
     async def work() -> None:
         # Stopped ends here: in the task group it would cancel the relay, which waits for its last acknowledgements.

@@ -2,7 +2,7 @@
 
 from eventbus import Database, read_settings, run, within_transaction
 
-from billing import store
+from billing import faults, store
 from billing.config import WorkerConfig
 from billing.events import InvoiceIssued, OrderPlaced
 from billing.handlers import issue_invoice
@@ -18,6 +18,7 @@ def main() -> None:
         database,
         subscriptions=[within_transaction(OrderPlaced, issue_invoice, store.Ledger)],
         publishes=[InvoiceIssued],
+        scenarios=faults.SCENARIOS,
     )
 
 

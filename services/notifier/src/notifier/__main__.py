@@ -2,7 +2,7 @@
 
 from eventbus import Database, outside_transaction, read_settings, run
 
-from notifier import store
+from notifier import faults, store
 from notifier.config import WorkerConfig
 from notifier.events import InvoiceIssued
 from notifier.handlers import mail_invoice
@@ -19,6 +19,7 @@ def main() -> None:
             config,
             database,
             subscriptions=[outside_transaction(InvoiceIssued, mail_invoice, mailer, record=store.note_sent)],
+            scenarios=faults.SCENARIOS,
         )
 
 

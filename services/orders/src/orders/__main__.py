@@ -2,7 +2,7 @@
 
 from eventbus import Database, read_settings, run
 
-from orders import store
+from orders import faults, store
 from orders.config import WorkerConfig
 from orders.events import OrderPlaced
 
@@ -11,7 +11,7 @@ def main() -> None:
     config = read_settings(WorkerConfig)
     database = Database(config.database_url)
     database.create(store.metadata)
-    run("orders", config, database, publishes=[OrderPlaced])
+    run("orders", config, database, publishes=[OrderPlaced], scenarios=faults.SCENARIOS)
 
 
 if __name__ == "__main__":
