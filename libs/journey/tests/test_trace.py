@@ -52,6 +52,12 @@ def test_an_error_has_its_type_and_description() -> None:
     }
 
 
+def test_a_type_that_the_description_begins_with_is_not_said_twice() -> None:
+    tags = {"error": "true", "error.type": "Poison", "otel.status_description": "Poison: it cannot be read"}
+
+    assert Span.from_zipkin({"traceId": "1", "id": "2", "tags": tags}).error == "Poison: it cannot be read"
+
+
 def test_a_bare_error_tag_is_an_error() -> None:
     assert Span.from_zipkin({"traceId": "1", "id": "2", "tags": {"error": "refused"}}).error == "refused"
     assert Span.from_zipkin({"traceId": "1", "id": "2", "tags": {"error": ""}}).error is not None

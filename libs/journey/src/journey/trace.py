@@ -50,8 +50,10 @@ class Span:
         """The error's type and description, as far as Zipkin has them; None without the tag `error`, as in Zipkin."""
         if "error" not in self.tags:
             return None
-        known = [self.tags[tag] for tag in ("error.type", "otel.status_description") if self.tags.get(tag)]
-        return ": ".join(known) or self.tags["error"]
+        kind, description = self.tags.get("error.type", ""), self.tags.get("otel.status_description", "")
+        if description.startswith(f"{kind}: "):  # OpenTelemetry's own descriptions begin with the type
+            return description
+        return ": ".join(filter(None, (kind, description))) or self.tags["error"]
 
 
 @dataclass(frozen=True, eq=False)
