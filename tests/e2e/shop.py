@@ -47,10 +47,17 @@ class Shop:
         }
         return self._session.post(f"{self.orders_url}/orders", json=order, headers=headers, timeout=10)
 
-    def place(self, number: int = 1, *, traceparent: str | None = None, key: str | None = None) -> Placed:
+    def place(
+        self,
+        number: int = 1,
+        *,
+        traceparent: str | None = None,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Placed:
         """Place order *number* and return what was promised for it."""
-        headers = {"traceparent": traceparent} if traceparent else {}
-        answer = self.post(number, headers=headers | ({"Idempotency-Key": key} if key else {}))
+        own = {"traceparent": traceparent, "Idempotency-Key": key}
+        answer = self.post(number, headers={**(headers or {}), **{name: text for name, text in own.items() if text}})
         assert answer.status_code == 202, f"{answer.status_code}: {answer.text}"
         return Placed(
             order_id=answer.json()["order_id"],

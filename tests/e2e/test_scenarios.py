@@ -1,0 +1,124 @@
+"""An order carries a fault scenario as baggage: with DEMO_FAULTS=1 it happens, and the trace tells of it."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+import journey
+import pytest
+from sqlalchemy import create_engine, text
+from stack import Settings, Stack
+from stack.services import database_url
+
+from tests.e2e.polling import poll_until
+from tests.e2e.records import records_of
+from tests.e2e.scenarios import INVOICES, MAILS, TOPICS, TRACES, shape
+from tests.e2e.shop import Placed, Shop
+from tests.e2e.system import LocalSystem, System
+
+ALL_TOPICS = ("orders", "invoices", "billing.retry", "billing.dlq", "notifier.retry", "notifier.dlq")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A system in which scenarios happen."""
+    environment = {"DEMO_FAULTS": "1", "RETRY_DELAY_S": "1"}
+    with Stack(Settings.isolated(tmp_path_factory.mktemp("demo"), environment=environment)) as stack:
+        stack.up()
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def demo_shop(demo: Stack) -> Shop:
+    system = LocalSystem(demo)
+    return Shop(orders_url=system.orders_url, zipkin_url=system.zipkin_url, mailbox=system.mailbox)
+
+
+@pytest.fixture(scope="module")
+def orders(demo_shop: Shop) -> Mapping[str, Placed]:
+    """An order for each scenario, all on their way at once."""
+    return {name: demo_shop.place(number, headers=carrying(name)) for number, name in enumerate(TRACES)}
+
+
+def carrying(scenario: str) -> Mapping[str, str]:
+    """Return the header of a caller who has other baggage too."""
+    return {"baggage": f"user=ada,demo.scenario={scenario},session=7"}
+
+
+def rows(stack: Stack, service: str, query: str, **values: str) -> list[tuple[object, ...]]:
+    """Return what a service's database says."""
+    engine = create_engine(database_url(stack.settings, service))
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(text(query), values)]
+    engine.dispose()
+    return found
+
+
+@pytest.mark.parametrize("scenario", TRACES)
+def test_the_trace_of_a_scenario_is_exactly_the_declared_one(
+    demo: Stack, demo_shop: Shop, orders: Mapping[str, Placed], scenario: str
+) -> None:
+    order = orders[scenario]
+
+    def look() -> str:
+        trace = journey.fetch(demo_shop.zipkin_url, order.trace_id)
+        return shape(trace) if trace else ""
+
+    with suppress(AssertionError):  # the next line shows where they differ
+        poll_until(lambda: look() == TRACES[scenario], "the trace is whole", timeout=40)
+    assert look() == TRACES[scenario]
+
+    invoices = rows(demo, "billing", "SELECT number FROM invoices WHERE order_id = :id", id=order.order_id)
+    assert len(invoices) == INVOICES[scenario]
+    assert len(demo_shop.mailbox.by_order()[order.order_id]) == MAILS[scenario]
+    records = records_of(demo.settings.kafka, order.order_id, *ALL_TOPICS)
+    assert Counter(record.topic for record in records) == TOPICS[scenario]
+    assert {dict(record.headers)["baggage"] for record in records} == {f"demo.scenario={scenario}".encode()}
+    assert look() == TRACES[scenario], "a span came late"
+
+
+@pytest.mark.parametrize("scenario", TRACES)
+def test_every_process_span_names_the_scenario(demo_shop: Shop, orders: Mapping[str, Placed], scenario: str) -> None:
+    trace = poll_until(lambda: journey.fetch(demo_shop.zipkin_url, orders[scenario].trace_id), "there is a trace")
+
+    named = {span.name: span.tags.get("demo.scenario") for span in trace.spans}
+    assert named == {name: scenario if name.startswith("process ") else None for name in named}
+
+
+def test_slow_billing_takes_three_seconds(demo_shop: Shop, orders: Mapping[str, Placed]) -> None:
+    demo_shop.expect_exact_journeys([orders["slow-billing"]])
+
+    trace = journey.fetch(demo_shop.zipkin_url, orders["slow-billing"].trace_id)
+    (billed,) = (span for span in trace.spans if span.name == "process orders")
+    assert billed.duration >= 3_000_000
+
+
+def test_an_order_without_a_scenario_meets_no_fault_where_scenarios_happen(demo_shop: Shop) -> None:
+    placed = [demo_shop.place(100), demo_shop.place(101, headers=carrying("burn-it-down"))]
+
+    demo_shop.expect_exact_journeys(placed)
+    demo_shop.expect_one_mail_each(placed)
+
+
+def test_without_demo_faults_a_callers_baggage_does_nothing(shop: Shop, system: System) -> None:
+    placed = [shop.place(number, headers=carrying(name)) for number, name in enumerate(TRACES, 700)]
+
+    shop.expect_exact_journeys(placed)
+    shop.expect_one_mail_each(placed)
+    for order in placed:
+        records = records_of(system.kafka, order.order_id, "orders", "invoices")
+        assert Counter(record.topic for record in records) == {"orders": 1, "invoices": 1}
+        assert not [record.headers for record in records if "baggage" in dict(record.headers)]
+
+
+def test_without_demo_faults_no_baggage_is_stored(shop: Shop, system: System, stack: Stack) -> None:
+    system.stop("orders-worker")  # so that the row stays where it is
+    try:
+        order = shop.place(710, headers=carrying("billing-poison"))
+        ((stored,),) = rows(stack, "orders", "SELECT trace_context FROM outbox")
+    finally:
+        system.start("orders-worker")
+
+    assert json.loads(str(stored)).keys() == {"traceparent"}
+    shop.expect_exact_journeys([order])
