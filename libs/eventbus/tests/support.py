@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 from eventbus import (
     Database,
     Event,
@@ -222,6 +223,8 @@ class Kafka:
         await admin.start()
         try:
             offsets = await admin.list_consumer_group_offsets(group)
+        except GroupCoordinatorNotAvailableError:  # the broker has not had any group yet
+            return {}
         finally:
             await admin.close()
         return {at.partition: offset.offset for at, offset in offsets.items() if at.topic == topic}

@@ -1,0 +1,145 @@
+import asyncio
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from eventbus import kafka as bus_kafka
+from eventbus.watchdog import HANDLER_S, Progress, Watchdog, watched_loop
+
+from .support import Kafka, OrderPlaced, encoded, unique
+
+
+@pytest.fixture
+async def consumer(kafka: Kafka) -> Any:
+    """A consumer that has read the one record of its topic."""
+    topic = await kafka.topic()
+    await kafka.put(topic, encoded(OrderPlaced(order_id="o-1")))
+    consumer = bus_kafka.consumer(kafka.broker, group=unique("group"), instance_id=unique("member"))
+    consumer.subscribe([topic])
+    async with bus_kafka.running(consumer, kafka.patience):
+        await consumer.getone()
+        yield consumer
+
+
+async def looks(watchdog: Watchdog, consumer: AIOKafkaConsumer, seconds: float) -> str | None:
+    """Look for some seconds, or until something is wrong."""
+    progress, until = Progress(), time.monotonic() + seconds
+    while time.monotonic() < until:
+        if reason := await watchdog.look(consumer, progress):
+            return reason
+        await asyncio.sleep(0.05)
+    return None
+
+
+async def test_a_consumer_that_waits_for_records_is_left_alone(kafka: Kafka, consumer: AIOKafkaConsumer) -> None:
+    assert await looks(Watchdog(kafka.patience.status, silent_s=0.2), consumer, seconds=1) is None
+
+
+@pytest.mark.parametrize(
+    ("part", "task", "name"),
+    [("_coordinator", "_coordination_task", "coordination"), ("_fetcher", "_fetch_task", "fetching")],
+)
+async def test_a_background_task_that_has_ended_is_noticed(
+    part: str, task: str, name: str, kafka: Kafka, consumer: AIOKafkaConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = asyncio.get_running_loop().create_future()
+    ended.set_result(None)
+    with monkeypatch.context() as patch:
+        patch.setattr(getattr(consumer, part), task, ended)
+        reason = await looks(Watchdog(kafka.patience.status), consumer, seconds=5)
+
+    assert reason == f"background tasks of the consumer have ended: {name}"
+
+
+async def test_a_consumer_that_is_silent_although_there_are_records_is_noticed(
+    kafka: Kafka, consumer: AIOKafkaConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = asyncio.Event()
+
+    async def silent(*_: object) -> bool:
+        await over.wait()
+        return False
+
+    (topic,) = consumer.subscription()
+    monkeypatch.setattr(consumer._fetcher, "_proc_fetch_request", silent)
+    await kafka.put(topic, *(encoded(OrderPlaced(order_id=f"o-{number}")) for number in range(5)))
+    # The request that was on its way has brought some of them; whoever reads on hears nothing more.
+    reason = await looks(Watchdog(kafka.patience.status, silent_s=0.5), consumer, seconds=10)
+    over.set()
+
+    assert reason == f"no progress for 0.5 s: there are records in {topic}/0"
+
+
+async def test_a_consumer_that_never_joins_its_group_again_is_noticed(
+    kafka: Kafka, consumer: AIOKafkaConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer._coordinator, "need_rejoin", lambda subscription: True)  # aiokafka #1154
+    reason = await looks(Watchdog(kafka.patience.status, silent_s=0.2), consumer, seconds=5)
+
+    assert reason == "no progress for 0.2 s: the consumer is not in its group"
+
+
+async def test_nobody_is_silent_while_the_broker_is_away(
+    kafka: Kafka, consumer: AIOKafkaConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer._coordinator, "need_rejoin", lambda subscription: True)
+    kafka.patience.status.trouble("broker (member-1)", "cannot be reached")
+
+    assert await looks(Watchdog(kafka.patience.status, silent_s=0.2), consumer, seconds=1) is None
+
+
+async def test_a_handler_may_work_long_but_not_for_ever(
+    kafka: Kafka, consumer: AIOKafkaConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress, watchdog = Progress(), Watchdog(kafka.patience.status, silent_s=0)
+    with progress.in_hand(), progress.working():
+        seen = [await watchdog.look(consumer, progress) for _ in range(3)]
+        monkeypatch.setattr("eventbus.watchdog.HANDLER_S", -1.0)
+        at_last = await watchdog.look(consumer, progress)
+
+    assert HANDLER_S > 60
+    assert seen == [None] * 3
+    assert at_last == "a handler has not returned for -1 s"
+
+
+def test_an_event_loop_that_is_blocked_is_noticed() -> None:
+    ended: list[str] = []
+    with watched_loop(1, ended.append) as beat:
+        beat()
+        until = time.monotonic() + 20
+        while not ended and time.monotonic() < until:
+            time.sleep(0.05)
+
+    assert ended == ["the event loop has been blocked for 1 s"]
+
+
+def test_an_event_loop_that_beats_is_left_alone() -> None:
+    ended: list[str] = []
+    with watched_loop(1, ended.append) as beat:
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            beat()
+            time.sleep(0.05)
+
+    assert ended == []
+
+
+def test_a_process_that_hangs_ends_with_1_and_says_where_it_hung() -> None:
+    program = """
+import time
+from eventbus import logs
+from eventbus.watchdog import watched_loop
+logs.configure()
+def the_culprit():
+    time.sleep(60)
+with watched_loop(1):
+    the_culprit()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50)
+
+    assert ended.returncode == 1
+    assert "the_culprit" in ended.stderr
+    assert '"reason": "the event loop has been blocked for 1 s"' in ended.stderr
