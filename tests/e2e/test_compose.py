@@ -1,7 +1,10 @@
 """What only containers do: restart policies, replicas, volumes, hardening."""
 
+import json
 import os
 import subprocess
+from signal import SIGCONT, SIGSTOP
+from typing import Any
 
 import pytest
 
@@ -67,6 +70,25 @@ def test_two_of_each_worker_share_the_work(containers: ComposeSystem, shop: Shop
         shop.expect_exact_journeys(shop.place_all(range(560, 570)))
     finally:
         containers.up()
+
+
+def test_a_worker_that_hangs_is_unhealthy_and_its_health_check_says_why(containers: ComposeSystem) -> None:
+    containers.signal("billing", SIGSTOP)
+    try:
+        poll_until(lambda: health(containers, "billing")["Status"] == "unhealthy", "billing is unhealthy", timeout=120)
+        said = health(containers, "billing")["Log"][-1]["Output"]
+    finally:
+        containers.signal("billing", SIGCONT)
+
+    assert '"ready": true' in said
+    assert said.endswith(" hangs: no sign of life for 15 s\n")
+    poll_until(lambda: health(containers, "billing")["Status"] == "healthy", "billing is healthy again")
+
+
+def health(containers: ComposeSystem, part: str) -> dict[str, Any]:
+    """Return what Docker knows of a part's health."""
+    found: dict[str, Any] = json.loads(containers.inspect(part, "{{json .State.Health}}"))
+    return found
 
 
 def active_relay(containers: ComposeSystem) -> str:

@@ -1,12 +1,13 @@
 """Two of each worker: they share the work, and one goes on where the other ends."""
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from stack import Settings, Stack, demo, processes
+from stack import Settings, Stack, demo, probes, processes
 from stack.polling import wait_until
 
 WORKERS = ("orders-worker", "billing", "notifier")
@@ -20,16 +21,17 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.mark.parametrize("worker", ["billing", "notifier"])
-def test_the_partitions_are_shared(pairs: Stack, worker: str) -> None:
+@pytest.mark.parametrize(("worker", "topic"), [("billing", "orders"), ("notifier", "invoices")])
+def test_the_partitions_are_shared(pairs: Stack, worker: str, topic: str) -> None:
     names = pairs.settings.replicas_of(worker)
 
     def objection() -> str | None:
         assigned = [_said(pairs, name, "partitions assigned") for name in names]
-        shares = [said[-1]["partitions"] if said else [] for said in assigned]
-        return None if sorted(map(len, shares)) == [1, 2] else f"{shares}"
+        partitions = [said[-1]["partitions"] if said else [] for said in assigned]
+        shares = [[each for each in some if each.startswith(f"{topic}/")] for some in partitions]
+        return None if sorted(map(len, shares)) == [1, 2] else f"{partitions}"
 
-    wait_until(f"two {worker} share three partitions", objection, timeout=30)
+    wait_until(f"two {worker} share the partitions of {topic}", objection, timeout=30)
 
 
 def test_where_the_relaying_worker_is_killed_the_other_goes_on(pairs: Stack) -> None:
@@ -45,15 +47,31 @@ def test_where_the_relaying_worker_is_killed_the_other_goes_on(pairs: Stack) -> 
     assert {status.state for status in pairs.status()} == {"ready"}
 
 
-def test_each_replica_is_stopped_paused_and_started_by_its_own_name(pairs: Stack) -> None:
+def test_each_replica_is_stopped_and_started_by_its_own_name(pairs: Stack) -> None:
     others = processes.leaders(pairs.settings.home).keys() - {"billing-2"}
 
     assert pairs.stop("billing-2") == 0
     assert processes.leaders(pairs.settings.home).keys() == others
     pairs.start("billing-2")
-    pairs.signal("billing-2", signal.SIGSTOP)
-    pairs.signal("billing-2", signal.SIGCONT)
     assert {status.state for status in pairs.status()} == {"ready"}
+
+
+def test_a_worker_that_hangs_is_told_from_the_others_and_is_ready_again_when_it_goes_on(
+    pairs: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes, "HANGS_AFTER_S", 4)
+    pairs.signal("billing-2", signal.SIGSTOP)
+    wait_until("billing-2 hangs", lambda: None if "hangs" in _reasons(pairs).get("billing-2", "") else "no", timeout=30)
+    hanging = _reasons(pairs)
+    pairs.signal("billing-2", signal.SIGCONT)
+
+    assert re.fullmatch(r"hangs: last sign of life \d+ s ago", hanging["billing-2"])
+    wait_until("all are ready again", lambda: str(reasons) if (reasons := _reasons(pairs)) else None, timeout=30)
+
+
+def _reasons(stack: Stack) -> dict[str, str]:
+    """Return why each part that is not ready is not."""
+    return {status.part: status.reason for status in stack.status() if status.state != "ready"}
 
 
 def _said(stack: Stack, part: str, message: str) -> list[dict[str, Any]]:

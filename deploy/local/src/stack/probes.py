@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ Probe = Callable[[], str | None]
 
 # A look must not hold up the looks at the other parts.
 TIMEOUT = 0.5
+# A worker's event loop writes its status every second.
+HANGS_AFTER_S = 15
 # Metadata v4 for no topic: length, key 3, version 4, correlation id, client id "stack", empty list, no topic creation.
 KAFKA_METADATA = struct.pack(">ihhih5sib", 20, 3, 4, 1, 5, b"stack", 0, 0)
 
@@ -63,11 +66,14 @@ def kafka_serves(port: int) -> Probe:
 
 
 def status_ready(file: Path) -> Probe:
-    """Ready when a worker's status file says so: {"ready": true} or {"ready": false, "reason": "..."}."""
+    """Ready when a worker's status file says so, {"ready": bool, "reason": "…"}, and was written in the last 15 s."""
 
     def probe() -> str | None:
         try:
+            silent = time.time() - file.stat().st_mtime
             status = json.loads(file.read_text())
+            if silent > HANGS_AFTER_S:
+                return f"hangs: last sign of life {silent:.0f} s ago"
             return None if status["ready"] else f"not ready: {status.get('reason', 'no reason given')}"
         except FileNotFoundError:
             return "has not written its status yet"
