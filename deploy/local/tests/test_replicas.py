@@ -4,6 +4,7 @@ import json
 import re
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -54,6 +55,15 @@ def test_each_replica_is_stopped_and_started_by_its_own_name(pairs: Stack) -> No
     assert processes.leaders(pairs.settings.home).keys() == others
     pairs.start("billing-2")
     assert {status.state for status in pairs.status()} == {"ready"}
+
+
+def test_who_was_not_told_of_replicas_finds_them_all_the_same(pairs: Stack) -> None:
+    untold = Stack(replace(pairs.settings, replicas=1))
+
+    assert untold.status() == pairs.status()
+    untold.stop("billing-2")
+    assert "billing-2" not in processes.leaders(pairs.settings.home)
+    pairs.start("billing-2")
 
 
 def test_a_worker_that_hangs_is_told_from_the_others_and_is_ready_again_when_it_goes_on(

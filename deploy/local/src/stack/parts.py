@@ -1,12 +1,12 @@
 """The parts of the system as one table: what is started how, listens where, and when it is ready."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stack import collector, kafka, mail, zipkin
 from stack.probes import Probe, http_ok, kafka_serves, smtp_greets, status_ready
 from stack.services import environment, instrumented, status_file, worker_environment
-from stack.settings import Settings
+from stack.settings import MAX_REPLICAS, Settings
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,12 @@ def table(s: Settings) -> dict[str, Part]:
         ),
     ]
     return {part.name: part for part in parts}
+
+
+def every(s: Settings) -> dict[str, Part]:
+    """Return what there can be on these ports and in this folder, whatever number of replicas and database is set."""
+    on_a_server = table(replace(s, database="postgresql", replicas=MAX_REPLICAS))
+    return {**on_a_server, **table(replace(s, replicas=MAX_REPLICAS))}
 
 
 def _workers(s: Settings, name: str, service: str, **own: str) -> list[Part]:
