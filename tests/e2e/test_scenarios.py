@@ -1,12 +1,15 @@
 """An order carries a fault scenario as baggage: with DEMO_FAULTS=1 it happens, and the trace tells of it."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 import journey
 import pytest
+import requests
+from demo_baggage import SCENARIOS
 from sqlalchemy import create_engine, text
 from stack import Settings, Stack
 from stack.services import database_url
@@ -15,7 +18,9 @@ from tests.e2e.polling import poll_until
 from tests.e2e.records import records_of
 from tests.e2e.scenarios import INVOICES, MAILS, TOPICS, TRACES, shape
 from tests.e2e.shop import Placed, Shop
-from tests.e2e.system import LocalSystem, System
+from tests.e2e.system import REPOSITORY, LocalSystem, System
+
+README = (REPOSITORY / "README.md").read_text()
 
 ALL_TOPICS = ("orders", "invoices", "billing.retry", "billing.dlq", "notifier.retry", "notifier.dlq")
 
@@ -55,27 +60,33 @@ def rows(stack: Stack, service: str, query: str, **values: str) -> list[tuple[ob
     return found
 
 
+def drawn(shop: Shop, trace_id: str) -> str:
+    trace = journey.fetch(shop.zipkin_url, trace_id)
+    return shape(trace) if trace else ""
+
+
+def expect_trace(shop: Shop, trace_id: str, declared: str) -> None:
+    """Wait until the trace is exactly the declared one."""
+    with suppress(AssertionError):  # the next line shows where they differ
+        poll_until(lambda: drawn(shop, trace_id) == declared, "the trace is whole", timeout=40)
+    assert drawn(shop, trace_id) == declared
+
+
 @pytest.mark.parametrize("scenario", TRACES)
 def test_the_trace_of_a_scenario_is_exactly_the_declared_one(
     demo: Stack, demo_shop: Shop, orders: Mapping[str, Placed], scenario: str
 ) -> None:
     order = orders[scenario]
-
-    def look() -> str:
-        trace = journey.fetch(demo_shop.zipkin_url, order.trace_id)
-        return shape(trace) if trace else ""
-
-    with suppress(AssertionError):  # the next line shows where they differ
-        poll_until(lambda: look() == TRACES[scenario], "the trace is whole", timeout=40)
-    assert look() == TRACES[scenario]
+    expect_trace(demo_shop, order.trace_id, TRACES[scenario])
 
     invoices = rows(demo, "billing", "SELECT number FROM invoices WHERE order_id = :id", id=order.order_id)
     assert len(invoices) == INVOICES[scenario]
     assert len(demo_shop.mailbox.by_order()[order.order_id]) == MAILS[scenario]
     records = records_of(demo.settings.kafka, order.order_id, *ALL_TOPICS)
     assert Counter(record.topic for record in records) == TOPICS[scenario]
-    assert {dict(record.headers)["baggage"] for record in records} == {f"demo.scenario={scenario}".encode()}
-    assert look() == TRACES[scenario], "a span came late"
+    baggage = [value for record in records for name, value in record.headers if name == "baggage"]
+    assert baggage == [f"demo.scenario={scenario}".encode()] * len(records)
+    assert drawn(demo_shop, order.trace_id) == TRACES[scenario], "a span came late"
 
 
 @pytest.mark.parametrize("scenario", TRACES)
@@ -92,6 +103,22 @@ def test_slow_billing_takes_three_seconds(demo_shop: Shop, orders: Mapping[str, 
     trace = journey.fetch(demo_shop.zipkin_url, orders["slow-billing"].trace_id)
     (billed,) = (span for span in trace.spans if span.name == "process orders")
     assert billed.duration >= 3_000_000
+
+
+def test_the_order_of_the_readme_fails_as_it_says(demo_shop: Shop) -> None:
+    command = re.search(r"^curl [^`]*baggage[^`]*", README, re.M)[0]
+    headers = dict(header.split(": ", 1) for header in re.findall(r"-H '([^']+)'", command))
+    order = json.loads(re.search(r"-d '(.*?)'", command, re.S)[1])
+    answer = requests.post(f"{demo_shop.orders_url}/orders", json=order, headers=headers, timeout=10)
+
+    expect_trace(demo_shop, answer.json()["trace_id"], TRACES["billing-fails-twice"])
+
+
+def test_the_readme_names_every_scenario() -> None:
+    table = README.partition("## Make it fail")[2].partition("\n## ")[0]
+
+    assert re.findall(r"^\| `([a-z-]+)` \|", table, re.M) == list(TRACES)
+    assert set(TRACES) == SCENARIOS
 
 
 def test_an_order_without_a_scenario_meets_no_fault_where_scenarios_happen(demo_shop: Shop) -> None:
