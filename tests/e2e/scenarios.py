@@ -49,6 +49,8 @@ orders server post /orders
         notifier consumer process invoices
           notifier client send email
 """,
+    # An event that is sent again, like after a crash of the relay, has the span id again: who processes either record is
+    # below the first of the two.
     "duplicate": """
 orders server post /orders
   orders producer send orders
@@ -56,8 +58,8 @@ orders server post /orders
       billing producer send invoices
         notifier consumer process invoices
           notifier client send email
-  orders producer send orders
     billing consumer process orders (duplicate)
+  orders producer send orders
 """,
 }
 
