@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from stack import collector, kafka, mail, zipkin
-from stack.probes import Probe, http_ok, kafka_serves, smtp_greets, status_ready
+from stack import collector, kafka, mail, postgres, zipkin
+from stack.probes import Probe, http_ok, kafka_serves, postgres_serves, smtp_greets, status_ready
 from stack.services import environment, instrumented, status_file, worker_environment
 from stack.settings import MAX_REPLICAS, Settings
 
@@ -14,7 +14,7 @@ class Part:
     """One process of the system.
 
     `ports` are the names of settings, `after` the parts that it is started after, where there are such. A service is
-    stopped before the others: the Collector takes its last spans.
+    stopped before the others: the Collector takes its last spans. An `optional` part is started by its name only.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Part:
     prepare: Callable[[], None] | None = None
     after: Sequence[str] = ()
     service: bool = False
+    optional: bool = False
 
 
 def table(s: Settings) -> dict[str, Part]:
@@ -65,6 +66,15 @@ def table(s: Settings) -> dict[str, Part]:
             prepare=lambda: mail.prepare(s),
             ports=["smtp_port"],
             probe=smtp_greets(s.smtp_port),
+        ),
+        Part(
+            name="postgres",
+            command=postgres.COMMAND,
+            environment=postgres.environment(s),
+            prepare=lambda: postgres.prepare(s),
+            ports=["postgres_port"],
+            probe=postgres_serves(s.postgres_port, "test"),
+            optional=s.database != "postgresql",
         ),
         Part(
             name="orders",

@@ -65,6 +65,24 @@ def kafka_serves(port: int) -> Probe:
     return probe
 
 
+def postgres_serves(port: int, database: str) -> Probe:
+    """Ready when a session begins: an open port alone is a server that may still mend its data."""
+    start_up = struct.pack(">ii", 0, 196608) + f"user\0{database}\0database\0{database}\0\0".encode()
+    start_up = struct.pack(">i", len(start_up)) + start_up[4:]
+
+    def probe() -> str | None:
+        try:
+            with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
+                connection.sendall(start_up)
+                answer = connection.recv(1024)
+                connection.sendall(b"X\0\0\0\4")  # a goodbye, or the server's log is full of sessions that broke off
+        except OSError as error:
+            return f"PostgreSQL on port {port}: {error}"
+        return None if answer.startswith(b"R") else f"PostgreSQL on port {port} takes no sessions yet"
+
+    return probe
+
+
 def status_ready(file: Path) -> Probe:
     """Ready when a worker's status file says so, {"ready": bool, "reason": "…"}, and was written in the last 15 s."""
 

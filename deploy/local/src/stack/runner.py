@@ -45,11 +45,11 @@ class Stack:
             self._stop_in_order(self._begun)
 
     def up(self, *names: str) -> None:
-        """Have the named parts, or all, running and ready; those that are need nothing.
+        """Have the named parts, or all that are not optional, running and ready; those that are need nothing.
 
         Raises StackError that names the part and shows its log's end; what this call started is stopped again then.
         """
-        wanted = [self._part(name) for name in names] or list(self._parts.values())
+        wanted = [self._part(name) for name in names] or [p for p in self._parts.values() if not p.optional]
         self.tidying = fetch.ensure(self.settings, [part.name for part in wanted], self._screen)
         with self._alone():
             running = processes.leaders(self.settings.home)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from stack import postgres
 from stack.settings import REPOSITORY, Settings
 
 # What the shell has of these is not for the services, unless a setting says so.
@@ -44,7 +45,7 @@ def worker_environment(settings: Settings, service: str, part: str, **own: str) 
 def database_url(settings: Settings, service: str) -> str:
     """Where a service keeps its data: all of its processes have the same database, no other service has it."""
     if settings.database == "postgresql":
-        return f"postgresql+psycopg://{service}@127.0.0.1:{settings.postgres_port}/{service}"
+        return postgres.url(settings, service)
     return f"sqlite:///{settings.data / service}.db"
 
 

