@@ -1,6 +1,6 @@
 """The three services on databases of their own, without a broker between them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import billing.store
 import notifier.store
@@ -21,13 +21,9 @@ from tests.contracts.chain import Chain
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+def chain(new_database: Callable[[], str]) -> Iterator[Chain]:
     """One for all tests of a module: each looks at what it added."""
-    folder = tmp_path_factory.mktemp("chain")
-    databases = {
-        module.__name__.partition(".")[0]: Database(f"sqlite:///{folder}/{module.__name__}.db")
-        for module in (orders.store, billing.store, notifier.store)
-    }
+    databases = {name: Database(new_database()) for name in ("orders", "billing", "notifier")}
     databases["orders"].create(orders.store.metadata)
     databases["billing"].create(billing.store.metadata)
     databases["notifier"].create(notifier.store.metadata)

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka_otel import AIOKafkaInstrumentor
@@ -10,9 +11,27 @@ from .support import Kafka, Recorded, Service, make_patience, metadata
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """A service's database, in a file."""
+def database(database_url: str) -> Iterator[Database]:
+    """A service's database: a SQLite file, then one on PostgreSQL."""
+    database = Database(database_url)
+    database.create(metadata)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def on_sqlite(tmp_path: Path) -> Iterator[Database]:
+    """For what only SQLite promises."""
     database = Database(f"sqlite:///{tmp_path}/service.db")
+    database.create(metadata)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def on_postgresql(postgres_server: Any) -> Iterator[Database]:
+    """For what only PostgreSQL promises."""
+    database = Database(postgres_server.new_database())
     database.create(metadata)
     yield database
     database.close()

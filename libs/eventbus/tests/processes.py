@@ -24,7 +24,7 @@ TINY_SERVICE = Path(__file__).with_name("tiny_service.py")
 
 @dataclass
 class TinyService:
-    """One process of the tiny service, on a database of the test's choice."""
+    """One process of the tiny service, on the SQLite file *database*, or where *database_url* says."""
 
     database: Path
     broker: str
@@ -33,6 +33,7 @@ class TinyService:
     service: str = field(default_factory=lambda: unique("tiny"))
     instance_id: str = field(default_factory=lambda: unique("instance"))
     otlp: str | None = None
+    database_url: str = ""
 
     def __post_init__(self) -> None:
         self.status_file = self.database.with_name(f"{unique('status')}.json")
@@ -65,7 +66,7 @@ class TinyService:
         return {
             **inherited,
             **(telemetry if self.otlp else {}),
-            "DATABASE_URL": f"sqlite:///{self.database}",
+            "DATABASE_URL": self.database_url or f"sqlite:///{self.database}",
             "KAFKA_BOOTSTRAP_SERVERS": self.broker,
             "INSTANCE_ID": self.instance_id,
             "STATUS_FILE": str(self.status_file),

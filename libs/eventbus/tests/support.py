@@ -6,8 +6,8 @@ import json
 import os
 import signal
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -41,7 +41,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from sqlalchemy import Column, Integer, MetaData, String, Table, func, select
+from sqlalchemy import Column, Integer, MetaData, String, Table, func, select, text
 
 STOP_WITHIN_S = 10
 
@@ -102,6 +102,15 @@ def count(database: Database, table: Table) -> int:
     """Return how many rows a table has."""
     with database.read() as connection:
         return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+@contextmanager
+def unchangeable(database: Database, table: Table) -> Iterator[None]:
+    """Let everybody else who wants to change a table wait; it can be read."""
+    with database.write() as connection:
+        if connection.dialect.name == "postgresql":  # where a transaction alone is no lock
+            connection.execute(text(f"LOCK TABLE {table.name} IN EXCLUSIVE MODE"))
+        yield
 
 
 def make_patience(folder: Path, *parts: str, grace: float = 5) -> Patience:
@@ -327,10 +336,10 @@ def worker_settings(broker: str, folder: Path, **settings: Any) -> WorkerSetting
 
 @asynccontextmanager
 async def relaying(
-    database: Database, broker: str, folder: Path, grace: float = 5
+    database: Database, broker: str, folder: Path, grace: float = 5, copies: Callable[[], int] = lambda: 1
 ) -> AsyncIterator[tuple[Relay, Running]]:
     """Run a relay."""
     patience = make_patience(folder, "relay", grace=grace)
-    relay = Relay(database, bootstrap_servers=broker, client_id=unique("relay"), patience=patience)
+    relay = Relay(database, bootstrap_servers=broker, client_id=unique("relay"), patience=patience, copies=copies)
     async with running(patience, relay.run()) as handle:
         yield relay, handle

@@ -77,6 +77,8 @@ POISON = {
     },
     "another version": (record(ce_specversion=b"0.3"), "ce_specversion is '0.3'"),
     "unknown type": (record(ce_type=b"order.lost.v9"), "'order.lost.v9' is not known"),
+    "long id": (record(ce_id=b"i" * 256), "ce_id has more than 255 characters"),
+    "id with a NUL": (record(ce_id=b"i\0d"), "a NUL"),
     "no headers": (Record(b"{}", []), "ce_specversion is missing"),
     "header without value": (Record(b"{}", [("ce_specversion", None)]), "ce_specversion is missing"),
     "tombstone": (Record(None, record().headers), "no value"),

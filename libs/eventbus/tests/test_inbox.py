@@ -1,21 +1,32 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from eventbus import Database
 from eventbus.inbox import Inbox
-from sqlalchemy.exc import IntegrityError
 
 
 def test_a_handled_message_is_known_to_its_consumer_only(database: Database) -> None:
     with database.write() as connection:
-        Inbox("billing").add(connection, "e-1")
+        Inbox("billing").take(connection, "e-1")
     with database.read() as connection:
         known = [Inbox(name).knows(connection, event) for name in ("billing", "notifier") for event in ("e-1", "e-2")]
 
     assert known == [True, False, False, False]
 
 
+def test_a_message_is_taken_once_by_each_consumer(database: Database) -> None:
+    taken = []
+    for name in ("billing", "billing", "notifier"):
+        with database.write() as connection:
+            taken.append(Inbox(name).take(connection, "e-1"))
+
+    assert taken == [True, False, True]
+
+
 def test_a_message_is_forgotten_with_the_transaction_that_failed(database: Database) -> None:
     with pytest.raises(LookupError), database.write() as connection:
-        Inbox("billing").add(connection, "e-1")
+        Inbox("billing").take(connection, "e-1")
         raise LookupError
     with database.read() as connection:
         known = Inbox("billing").knows(connection, "e-1")
@@ -23,7 +34,27 @@ def test_a_message_is_forgotten_with_the_transaction_that_failed(database: Datab
     assert not known
 
 
-def test_a_message_cannot_be_handled_twice_even_by_two_at_once(database: Database) -> None:
-    with pytest.raises(IntegrityError), database.write() as connection:
-        Inbox("billing").add(connection, "e-1")
-        Inbox("billing").add(connection, "e-1")
+@pytest.mark.parametrize("first_one_fails", [False, True])
+def test_who_takes_a_message_that_another_one_holds_waits_for_its_end(
+    database: Database, first_one_fails: bool
+) -> None:
+    ended = threading.Event()
+
+    def take_too() -> tuple[bool, bool]:
+        with database.write() as connection:
+            return Inbox("billing").take(connection, "e-1"), ended.is_set()
+
+    with ThreadPoolExecutor(1) as another:
+        try:
+            with database.write() as connection:
+                Inbox("billing").take(connection, "e-1")
+                taking = another.submit(take_too)
+                with pytest.raises(TimeoutError):
+                    taking.result(timeout=0.3)
+                ended.set()
+                if first_one_fails:
+                    raise LookupError
+        except LookupError:
+            pass
+
+    assert taking.result() == (first_one_fails, True)

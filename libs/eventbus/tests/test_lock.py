@@ -2,13 +2,16 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from eventbus import Database
 from eventbus.lock import only_one
 from eventbus.patience import Stopped
 
 from .support import eventually, make_patience, status_of
 
 
-async def test_one_holds_the_lock_while_others_stand_by_and_take_it_one_after_the_other(tmp_path: Path) -> None:
+async def test_one_holds_the_lock_while_others_stand_by_and_take_it_one_after_the_other(
+    database: Database, tmp_path: Path
+) -> None:
     inside: list[int] = []
     order: list[int] = []
     most = 0
@@ -16,7 +19,7 @@ async def test_one_holds_the_lock_while_others_stand_by_and_take_it_one_after_th
 
     async def relay(number: int) -> None:
         nonlocal most
-        async with only_one(tmp_path / "lock", patience):
+        async with only_one(database, patience):
             inside.append(number)
             order.append(number)
             most = max(most, len(inside))
@@ -30,14 +33,14 @@ async def test_one_holds_the_lock_while_others_stand_by_and_take_it_one_after_th
     assert sorted(order) == [0, 1, 2]
 
 
-async def test_standing_by_is_being_ready_and_ends_at_once_at_a_stop(tmp_path: Path) -> None:
+async def test_standing_by_is_being_ready_and_ends_at_once_at_a_stop(database: Database, tmp_path: Path) -> None:
     patience = make_patience(tmp_path, "relay")
 
     async def stand_by() -> None:
-        async with only_one(tmp_path / "lock", patience):
+        async with only_one(database, patience):
             pytest.fail("the lock is held")
 
-    async with only_one(tmp_path / "lock", make_patience(tmp_path)):
+    async with only_one(database, make_patience(tmp_path)):
         task = asyncio.create_task(stand_by())
         await eventually("the standby is ready", lambda: status_of(patience)["ready"])
         patience.stop.set()
@@ -46,11 +49,11 @@ async def test_standing_by_is_being_ready_and_ends_at_once_at_a_stop(tmp_path: P
     assert isinstance(task.exception(), Stopped)
 
 
-async def test_an_exception_gives_the_lock_back(tmp_path: Path) -> None:
+async def test_an_exception_gives_the_lock_back(database: Database, tmp_path: Path) -> None:
     with pytest.raises(LookupError):
-        async with only_one(tmp_path / "lock", make_patience(tmp_path)):
+        async with only_one(database, make_patience(tmp_path)):
             raise LookupError
-    async with only_one(tmp_path / "lock", make_patience(tmp_path)):
+    async with only_one(database, make_patience(tmp_path)):
         taken = True
 
     assert taken

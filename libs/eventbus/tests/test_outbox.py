@@ -80,7 +80,7 @@ def test_each_event_has_an_id_of_its_own(database: Database) -> None:
 
 
 def test_the_id_of_a_deleted_row_is_not_used_again(database: Database) -> None:
-    ids = []
+    ids: list[int] = []
     for _ in range(3):
         with database.write() as connection:
             Outbox("shop").add(connection, ORDER)

@@ -1,8 +1,7 @@
-"""A ledger in a database file of its own."""
+"""A ledger in a database of its own."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from eventbus import Database
@@ -14,8 +13,8 @@ PlaceOrder = Callable[..., OrderPlaced]
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/billing.db")
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
     database.create(store.metadata)
     yield database
     database.close()

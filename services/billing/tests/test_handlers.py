@@ -144,18 +144,18 @@ def test_a_number_that_was_rolled_back_is_given_to_the_next_invoice(database: Da
     assert numbers(database) == ["INV-00000001", "INV-00000002"]
 
 
-@pytest.mark.parametrize("files_opened", [1, THREADS])
+@pytest.mark.parametrize("databases_opened", [1, THREADS])
 def test_invoices_written_at_the_same_moment_leave_no_gap_and_no_repeat(
-    database: Database, an_order: PlaceOrder, files_opened: int
+    database: Database, database_url: str, an_order: PlaceOrder, databases_opened: int
 ) -> None:
-    # Threads with a database object each meet in SQLite, as processes do.
-    databases = [Database(f"sqlite:///{database.path}") for _ in range(files_opened)]
+    # Threads with a database object each meet in the database itself, as processes do.
+    databases = [Database(database_url) for _ in range(databases_opened)]
     line = Barrier(THREADS)
 
     def write_some(thread: int) -> None:
         line.wait(timeout=10)
         for n in range(25):
-            bill(databases[thread % files_opened], an_order(order_id=f"order-{thread}-{n}"))
+            bill(databases[thread % databases_opened], an_order(order_id=f"order-{thread}-{n}"))
 
     with ThreadPoolExecutor(THREADS) as threads:
         list(threads.map(write_some, range(THREADS)))
@@ -209,19 +209,30 @@ def test_a_handler_that_fails_after_its_work_leaves_nothing(bench: Bench, an_ord
     assert stored(bench.database) == NOTHING
 
 
+INSERTS_FAIL = {
+    "sqlite": (
+        "CREATE TRIGGER broken BEFORE INSERT ON {} BEGIN SELECT RAISE(FAIL, 'disk I/O error'); END",
+        "DROP TRIGGER broken",
+    ),
+    "postgresql": (
+        "ALTER TABLE {} ADD CONSTRAINT broken CHECK (false) NOT VALID",
+        "ALTER TABLE {} DROP CONSTRAINT broken",
+    ),
+}
+
+
 @pytest.mark.parametrize("broken", ["invoices", "outbox", "inbox"])
 def test_where_a_table_fails_nothing_is_left_and_the_next_try_succeeds(
     bench: Bench, an_order: PlaceOrder, broken: str
 ) -> None:
     with bench.database.write() as connection:
-        connection.execute(
-            text(f"CREATE TRIGGER broken BEFORE INSERT ON {broken} BEGIN SELECT RAISE(FAIL, 'disk I/O error'); END")
-        )
+        break_inserts, mend = INSERTS_FAIL[connection.dialect.name]
+        connection.execute(text(break_inserts.format(broken)))
     with pytest.raises(SQLAlchemyError):
         BILLING.apply(bench, Message("m-1", an_order()))
     left = stored(bench.database)
     with bench.database.write() as connection:
-        connection.execute(text("DROP TRIGGER broken"))
+        connection.execute(text(mend.format(broken)))
     BILLING.apply(bench, Message("m-1", an_order()))
 
     assert left == NOTHING

@@ -1,7 +1,6 @@
-"""An orders service on a database file of its own, reached through Flask's test client."""
+"""An orders service on a database of its own, reached through Flask's test client."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,8 +12,8 @@ from orders.app import create_app
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/orders.db")
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
     database.create(store.metadata)
     yield database
     database.close()
@@ -26,9 +25,9 @@ def client(database: Database) -> FlaskClient:
 
 
 @pytest.fixture(scope="module")
-def long_lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
+def long_lived(new_database: Callable[[], str]) -> Iterator[FlaskClient]:
     """A client that all examples of a property share."""
-    database = Database(f"sqlite:///{tmp_path_factory.mktemp('orders')}/orders.db")
+    database = Database(new_database())
     database.create(store.metadata)
     yield create_app(database).test_client()
     database.close()

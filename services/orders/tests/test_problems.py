@@ -1,7 +1,6 @@
 """Every way to be refused: a problem document that says what to do, and nothing stored."""
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -271,24 +270,25 @@ def test_a_method_that_is_not_there_is_refused_with_those_that_are(
 
 
 @contextmanager
-def locked(database: Database) -> Iterator[None]:
-    """Hold the write lock as another process would, and let the service wait for it 50 ms instead of 15 s."""
-    with database.write() as connection:  # the writing side has one connection, which keeps the setting
-        connection.execute(text("PRAGMA busy_timeout = 50"))
-    other = sqlite3.connect(database.path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    try:
+def locked(database: Database, database_url: str) -> Iterator[None]:
+    """Hold the lock as another process would, and let the service wait for it 50 ms instead of 15 s."""
+    with database.write() as connection:  # at rest there is one connection to write by, which keeps the setting
+        wait = "SET lock_timeout = 50" if connection.dialect.name == "postgresql" else "PRAGMA busy_timeout = 50"
+        connection.execute(text(wait))
+    other = Database(database_url)
+    with other.write() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("LOCK TABLE orders IN EXCLUSIVE MODE"))
         yield
-    finally:
-        other.close()
+    other.close()
 
 
 def test_while_the_database_is_locked_orders_are_put_off_and_can_be_looked_up(
-    client: FlaskClient, database: Database, order: dict[str, Any]
+    client: FlaskClient, database: Database, database_url: str, order: dict[str, Any]
 ) -> None:
     key = {"Idempotency-Key": "cart-17"}
     stored = client.post("/orders", json=order)
-    with locked(database):
+    with locked(database, database_url):
         answer = client.post("/orders", json=order, headers=key)
         shown = client.get(stored.headers["Location"])
     again = client.post("/orders", json=order, headers=key)

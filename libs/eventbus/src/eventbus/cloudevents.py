@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from eventbus.errors import Poison
 from eventbus.event import Event
 
+MAX_ID_LENGTH = 255
+
 Headers = list[tuple[str, bytes]]
 
 
@@ -56,6 +58,8 @@ def decode(record: Record, types: Mapping[str, type[Event]]) -> Message:
     if (version := _read(attributes, "ce_specversion")) != "1.0":
         raise Poison(f"ce_specversion is {version[:16]!r}: only 1.0 is understood")
     event_id, event_type = _read(attributes, "ce_id"), _read(attributes, "ce_type")
+    if len(event_id) > MAX_ID_LENGTH or "\0" in event_id:
+        raise Poison(f"the header ce_id has more than {MAX_ID_LENGTH} characters, or a NUL: no inbox can hold it")
     _read(attributes, "ce_source")
     if event_type not in types:
         raise Poison(f"ce_type {event_type[:64]!r} is not known here")

@@ -1,51 +1,66 @@
 """A service's database, used synchronously: the web in the request's thread, a worker by ``asyncio.to_thread``."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import monotonic, sleep
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import Connection, MetaData, make_url, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from eventbus import tables
+from eventbus import postgresql, sqlite, tables
 
-# SQLite has one writer. Waiting for it in the pool's queue is fair; in SQLite's busy loop 16 threads starve each other.
-_WRITER_POOL = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 15}
-_BUSY_TIMEOUT_MS = 15_000
-_ASK_AGAIN_AFTER_S = 0.01
+_EXPECTED = "write sqlite:///path/to/file.db or postgresql+psycopg://user:password@host/name"
+# Any number that nobody else takes for a lock of the whole database.
+_CREATING = 4_735_811
 
 
 class Database:
-    """One SQLite database with a writing and a reading side.
+    """A database with a writing and a reading side: a SQLite file, or PostgreSQL for a service on several hosts.
 
     No connection is opened before the first use, so an instance may be made before a fork. Raises ValueError for a
-    *url* that is not ``sqlite:///path``.
+    *url* of another kind. Everything that waits for the database is bounded: see sqlite.py and postgresql.py.
     """
 
     def __init__(self, url: str) -> None:
         try:
             parsed = make_url(url)
         except ArgumentError:
-            raise ValueError("not a database URL: write sqlite:///path/to/file.db") from None
-        if parsed.drivername != "sqlite" or not parsed.database or parsed.database == ":memory:":
-            raise ValueError("only SQLite is supported: write sqlite:///path/to/file.db")
-        self.path = parsed.database
-        self._writer = _engine(url, begin="BEGIN IMMEDIATE", **_WRITER_POOL)
-        self._reader = _engine(url, begin="BEGIN")
+            raise ValueError(f"not a database URL: {_EXPECTED}") from None
+        if not parsed.database or parsed.database == ":memory:":
+            raise ValueError(f"this database URL names no database: {_EXPECTED}")
+        # By which the processes of a host exclude each other; None where the database itself can.
+        self.lock_file: Path | None = None
+        if parsed.drivername == "sqlite":
+            self.lock_file = Path(f"{parsed.database}.relay")
+            self._writer, self._reader = sqlite.writer(url), sqlite.reader(url)
+            self._poller = self._reader
+            self.poll_s = 0.005
+        elif parsed.drivername == "postgresql+psycopg":
+            self._writer = postgresql.writer(parsed)
+            self._reader = postgresql.reader(self._writer)
+            self._poller = postgresql.poller(parsed)
+            self.poll_s = 0.02
+        else:
+            raise ValueError(f"{parsed.drivername!r} is no database that is supported: {_EXPECTED}")
+        self.errors: tuple[type[Exception], ...] = (SQLAlchemyError, self._writer.dialect.loaded_dbapi.Error)
 
     def create(self, *metadata: MetaData) -> None:
-        """Create the tables of *metadata* and the bus's own where they are missing."""
+        """Create the tables of *metadata* and the bus's own where they are missing, whoever else does so meanwhile."""
         with self.write() as connection:
+            if self.lock_file is None:
+                # On SQLite the transaction itself is the lock; here two would both miss a table and both create it.
+                connection.execute(text("SELECT pg_advisory_xact_lock(:creating)"), {"creating": _CREATING})
             for each in (tables.metadata, *metadata):
                 each.create_all(connection)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Hold the one writing transaction: committed (and synced to disk) at the end, rolled back by an exception.
+        """Hold a writing transaction: committed (and synced to disk) at the end, rolled back by an exception.
 
-        Raises sqlalchemy.exc.OperationalError or sqlalchemy.exc.TimeoutError where the lock cannot be had in 15 s.
+        On SQLite there is one at a time. On PostgreSQL there are many, each of which sees what others have committed: a
+        row that a decision rests on is inserted or updated first, which makes the others wait. Raises
+        sqlalchemy.exc.OperationalError or sqlalchemy.exc.TimeoutError where a lock cannot be had in 15 s.
         """
         with self._writer.begin() as connection:
             yield connection
@@ -56,51 +71,14 @@ class Database:
         with self._reader.begin() as connection:
             yield connection
 
-    def raw_reader(self) -> Any:
-        """Return a driver connection in autocommit mode for cheap polling; the caller closes it."""
-        return self._reader.raw_connection()
+    def polling_connection(self) -> Any:
+        """Open a driver's connection in autocommit mode for cheap polling every `poll_s` seconds; the caller closes it.
+
+        It and what is read by it raise one of `errors`, as everything here.
+        """
+        return self._poller.raw_connection()
 
     def close(self) -> None:
         """Close all connections."""
-        self._writer.dispose()
-        self._reader.dispose()
-
-
-def _engine(url: str, *, begin: str, **pool: Any) -> Engine:
-    # Error texts travel in logs and spans: hide_parameters keeps customers' data out of them.
-    engine = create_engine(url, hide_parameters=True, connect_args={"check_same_thread": False}, **pool)
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # no implicit BEGIN by the driver: the "begin" hook below decides
-        _set_wal(connection)
-        for pragma in (
-            "synchronous=FULL",
-            f"busy_timeout={_BUSY_TIMEOUT_MS}",
-            "foreign_keys=ON",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
-    return engine
-
-
-def _set_wal(connection: sqlite3.Connection) -> None:
-    """Turn the write-ahead log on, however many processes do so on a new file at the same moment.
-
-    Each of them reads the file first and then wants it alone. SQLite, which sees that waiting might be a deadlock, does
-    not wait for its busy timeout there but says "database is locked" at once (sqlite.org/c3ref/busy_handler.html).
-    """
-    deadline = monotonic() + _BUSY_TIMEOUT_MS / 1000
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or monotonic() > deadline:
-                raise
-            sleep(_ASK_AGAIN_AFTER_S)
-        else:
-            return
+        for engine in (self._writer, self._reader, self._poller):
+            engine.dispose()

@@ -2,7 +2,7 @@
 
 import traceback
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 
@@ -27,13 +27,15 @@ class Unavailable(Exception):
     """
 
 
-# Another message would fail as well. (A deadlock of PostgreSQL is an OperationalError too: at once again is right.)
-INFRASTRUCTURE = (Unavailable, OperationalError, InterfaceError, NoConnection)
+# Another message would fail as well. What SQLite calls an OperationalError, PostgreSQL may call an InternalError (a
+# server that only reads) or a ProgrammingError (a table is missing). Of its deadlocks, again at once is right too.
+DATABASE_FAILURES = (OperationalError, InterfaceError, InternalError, ProgrammingError)
+INFRASTRUCTURE = (Unavailable, *DATABASE_FAILURES, NoConnection)
 
 
 def describe(error: BaseException) -> str:
     """Say what happened without quoting a message: of an unknown error its place in the code instead of its text."""
-    if isinstance(error, OperationalError | InterfaceError):
+    if isinstance(error, DATABASE_FAILURES):
         return f"{type(error).__name__}: {error.orig}"
     if isinstance(error, (Poison, Transient, *INFRASTRUCTURE)):
         return str(error)

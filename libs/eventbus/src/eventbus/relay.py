@@ -3,51 +3,33 @@
 import asyncio
 import json
 import logging
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from opentelemetry import context, propagate
-from sqlalchemy import delete, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from eventbus import kafka
 from eventbus.database import Database
 from eventbus.lock import only_one
 from eventbus.patience import Patience, Stopped
-from eventbus.tables import outbox
+from eventbus.pending import Pending, Row
+from eventbus.spans import Flusher
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.005
 BATCH = 200
 SEND_TIMEOUT_S = 30
 
 
-@dataclass(frozen=True)
-class Row:
-    """One stored event, as it goes to Kafka."""
-
-    id: int
-    event_id: str
-    topic: str
-    key: bytes
-    value: bytes
-    headers: str
-    trace_context: str
-
-
 class Relay:
-    """Publish the outbox of one database at least once, in the order of its rows.
+    """Publish the outbox of one database at least once, the rows of each key in their order.
 
     One relay is active for each database; others stand by. A crash between the broker's acknowledgement and the
-    deletion of a row publishes it again under the same CloudEvents id. *copies* says, in the context of a row, how
-    often to send it.
+    deletion of a row publishes it again under the same CloudEvents id. *copies* is asked, in the trace of each row, how
+    often that is to be sent.
     """
 
     def __init__(
@@ -64,8 +46,8 @@ class Relay:
         self._client_id = client_id
         self._patience = patience
         self._copies = copies
+        self._spans = Flusher()
         self._wake = threading.Event()
-        self._stopping = False
         self._one_by_one_until = 0
 
     def wake(self) -> None:
@@ -74,44 +56,48 @@ class Relay:
 
     async def run(self) -> None:
         """Publish until the process is to stop; then wait for the acknowledgements still due, at most 5 s."""
-        release = asyncio.create_task(self._release_reader_at_stop())
+        trouble = (*self._database.errors, OSError)
         try:
-            async with only_one(Path(f"{self._database.path}.relay"), self._patience):
-                while not self._patience.stop.is_set():
-                    await self._patience.until_done(
-                        "relay",
-                        self._publish_with_one_producer,
-                        retry_on=(KafkaError, OSError, SQLAlchemyError, sqlite3.Error),
-                    )
+            while not self._patience.stop.is_set():
+                await self._patience.until_done("relay", self._publish_alone, retry_on=trouble)
         except Stopped as stopped:
             log.info("the relay stops", extra={"reason": str(stopped)})
-        finally:
-            release.cancel()
-            self._release_reader()
 
-    async def _release_reader_at_stop(self) -> None:
+    async def _publish_alone(self) -> None:
+        """Publish until stop, once no other relay does. An error of the database ends this turn: the lock may be lost
+        with it, so it is asked for again."""
+        async with only_one(self._database, self._patience) as connection:
+            pending = Pending(self._database, connection, self._wake)
+            release = asyncio.create_task(self._release_at_stop(pending))
+            try:
+                while not self._patience.stop.is_set():
+                    await self._patience.until_done(
+                        "relay", lambda: self._publish_with_one_producer(pending), retry_on=(KafkaError, OSError)
+                    )
+            finally:
+                release.cancel()
+                pending.close()
+
+    async def _release_at_stop(self, pending: Pending) -> None:
         await self._patience.stop.wait()
-        self._release_reader()
+        pending.release()
 
-    def _release_reader(self) -> None:
-        """End the reading thread: no process can end before it, whatever ended the relay."""
-        self._stopping = True
-        self._wake.set()
-
-    async def _publish_with_one_producer(self) -> None:
+    async def _publish_with_one_producer(self, pending: Pending) -> None:
         """Publish until stop. A KafkaError ends this producer: after OutOfOrderSequenceNumber only a new one works
         (aiokafka #1017), and the rows not acknowledged are read again."""
-        last = 0
         producer = kafka.producer(self._bootstrap_servers, self._client_id)
         async with kafka.running(producer, self._patience):
-            await asyncio.to_thread(self._report_parked)
+            for event_id in await asyncio.to_thread(pending.parked):  # a restart does not make them good
+                self._patience.status.trouble("parked", _PARKED.format(event_id))
             self._patience.status.fine("relay")
-            while rows := await asyncio.to_thread(self._next_rows, last):
-                last = await self._publish(producer, rows)
+            while rows := await asyncio.to_thread(pending.next_rows, 1 if self._one_by_one_until else BATCH):
+                if rows[0].id >= self._one_by_one_until:
+                    self._one_by_one_until = 0
+                await self._publish(producer, pending, rows)
 
-    async def _publish(self, producer: AIOKafkaProducer, rows: Sequence[Row]) -> int:
-        """Send *rows*, await their acknowledgements, forget those that have one; return the last id dealt with."""
-        sent, failure = await self._send_all(producer, rows)
+    async def _publish(self, producer: AIOKafkaProducer, pending: Pending, rows: Sequence[Row]) -> None:
+        """Send *rows*, await their acknowledgements, forget those that have one."""
+        sent, failure = await self._send_all(producer, pending, rows)
         acknowledged: list[str] = []
         try:
             for row, future in sent:
@@ -120,18 +106,17 @@ class Relay:
                 except KafkaError as error:
                     failure = failure or error
                     if isinstance(error, MessageSizeTooLargeError):
-                        await self._find_too_large(rows, error)
+                        await self._find_too_large(pending, rows, error)
                 else:
                     acknowledged.append(row.event_id)
                     _log_published(row)
         finally:
-            await self._forget(acknowledged)
+            await self._forget(pending, acknowledged)
         if failure:
             raise failure
-        return rows[-1].id
 
     async def _send_all(
-        self, producer: AIOKafkaProducer, rows: Sequence[Row]
+        self, producer: AIOKafkaProducer, pending: Pending, rows: Sequence[Row]
     ) -> "tuple[list[tuple[Row, asyncio.Future[object]]], Exception | None]":
         """Hand *rows* to the producer, each in the trace that wrote it, up to the first failure; return both."""
         sent: list[tuple[Row, asyncio.Future[object]]] = []
@@ -145,61 +130,36 @@ class Relay:
                                 future = await producer.send(row.topic, row.value, key=row.key, headers=headers)
                                 sent.append((row, future))
                     except (MessageSizeTooLargeError, ValueError) as error:
-                        await self._park(row, error)
+                        await self._park(pending, row, error)
         except (KafkaError, TimeoutError, Stopped) as error:
             return sent, error
         return sent, None
 
-    async def _find_too_large(self, rows: Sequence[Row], error: MessageSizeTooLargeError) -> None:
+    async def _find_too_large(self, pending: Pending, rows: Sequence[Row], error: MessageSizeTooLargeError) -> None:
         """Park the row that the broker refuses. It refuses whole batches, so all *rows* go again one by one first."""
         self._one_by_one_until = rows[-1].id
         if len(rows) == 1:
-            await self._park(rows[0], error)
+            await self._park(pending, rows[0], error)
 
-    def _next_rows(self, last: int) -> list[Row]:
-        """Block until there are rows after *last*; return none at stop. Runs in a thread of its own."""
-        connection = self._database.raw_reader()
-        try:
-            cursor = connection.cursor()
-            while not self._stopping:
-                self._wake.clear()
-                cursor.execute(_NEXT_ROWS, (last, 1 if last < self._one_by_one_until else BATCH))
-                if rows := cursor.fetchall():
-                    return [Row(*row) for row in rows]
-                self._wake.wait(POLL_S)
-            return []
-        finally:
-            connection.close()
-
-    def _report_parked(self) -> None:
-        """Say that rows are parked: a restart does not make them good."""
-        with self._database.read() as connection:
-            for event_id in connection.scalars(select(outbox.c.event_id).where(outbox.c.parked_because.is_not(None))):
-                self._patience.status.trouble("parked", _PARKED.format(event_id))
-
-    async def _forget(self, event_ids: Sequence[str]) -> None:
+    async def _forget(self, pending: Pending, event_ids: Sequence[str]) -> None:
         if not event_ids:
             return
 
         def forget() -> None:
-            with self._database.write() as connection:
-                # By event id: a row id is only unique while its row exists in databases that reuse them.
-                connection.execute(delete(outbox).where(outbox.c.event_id.in_(event_ids)))
+            # First the spans: what is forgotten is never sent again, and its span would be missing after a crash.
+            self._spans.flush()
+            pending.forget(event_ids)
 
-        await self._patience.until_done("outbox", lambda: asyncio.to_thread(forget), retry_on=(SQLAlchemyError,))
+        await self._until_stored(forget)
 
-    async def _park(self, row: Row, error: Exception) -> None:
-        """Set a row aside that can never be sent, so that those behind it can."""
-
-        def park() -> None:
-            with self._database.write() as connection:
-                connection.execute(
-                    update(outbox).where(outbox.c.event_id == row.event_id).values(parked_because=type(error).__name__)
-                )
-
-        await self._patience.until_done("outbox", lambda: asyncio.to_thread(park), retry_on=(SQLAlchemyError,))
-        log.error("parked: it can never be sent", extra={"event_id": row.event_id, "reason": type(error).__name__})
+    async def _park(self, pending: Pending, row: Row, error: Exception) -> None:
+        reason = type(error).__name__
+        await self._until_stored(lambda: pending.park(row, reason))
+        log.error("parked: it can never be sent", extra={"event_id": row.event_id, "reason": reason})
         self._patience.status.trouble("parked", _PARKED.format(row.event_id))
+
+    async def _until_stored(self, change: Callable[[], None]) -> None:
+        await self._patience.until_done("outbox", lambda: asyncio.to_thread(change), retry_on=self._database.errors)
 
 
 @contextmanager
@@ -219,9 +179,3 @@ def _log_published(row: Row) -> None:
 
 
 _PARKED = "outbox row of event {} can never be sent"
-
-# Plain SQL on a driver connection: a poll costs 6 microseconds, through the engine 20 times that.
-_NEXT_ROWS = """
-    SELECT id, event_id, topic, key, value, headers, trace_context FROM outbox
-    WHERE id > ? AND parked_because IS NULL ORDER BY id LIMIT ?
-"""

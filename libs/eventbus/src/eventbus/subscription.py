@@ -57,7 +57,7 @@ def within_transaction(
     def apply(bench: Bench, message: Message) -> Outcome:
         assert isinstance(message.event, event_type)
         with bench.database.write() as connection:
-            if bench.inbox.knows(connection, message.id):
+            if not bench.inbox.take(connection, message.id):
                 return Outcome.DUPLICATE
             published = handler(message.event, dependency(connection))
             if published is not None:
@@ -65,7 +65,6 @@ def within_transaction(
                     bench.outbox.add(connection, published)
                 except EventTooLarge as error:  # trying again would not make it smaller
                     raise Poison(str(error)) from None
-            bench.inbox.add(connection, message.id)
         return Outcome.HANDLED
 
     return Subscription(event_type, apply)
@@ -89,8 +88,8 @@ def outside_transaction(
         # Once it is remembered the handler is not called again: the spans of its effect must be safe before.
         bench.spans.flush()
         with bench.database.write() as connection:
+            bench.inbox.take(connection, message.id)
             record(connection, done)
-            bench.inbox.add(connection, message.id)
         return Outcome.HANDLED
 
     return Subscription(event_type, apply)

@@ -1,13 +1,15 @@
 """The bus's own tables, beside each service's tables in the service's database."""
 
-from sqlalchemy import Column, DateTime, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, MetaData, String, Table, Text
+
+from eventbus.cloudevents import MAX_ID_LENGTH
 
 metadata = MetaData()
 
 outbox = Table(
     "outbox",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("event_id", String(64), nullable=False, unique=True),
     Column("topic", String(249), nullable=False),
     Column("key", LargeBinary, nullable=False),
@@ -23,7 +25,7 @@ inbox = Table(
     "inbox",
     metadata,
     Column("consumer", String(255), primary_key=True),
-    Column("event_id", String(255), primary_key=True),
+    Column("event_id", String(MAX_ID_LENGTH), primary_key=True),
     # The index is for housekeeping, which looks for the oldest rows.
     Column("handled_at", DateTime(timezone=True), nullable=False, index=True),
 )

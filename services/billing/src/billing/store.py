@@ -1,12 +1,11 @@
 """The ledger's tables."""
 
-from sqlalchemy import Column, Connection, DateTime, Integer, MetaData, String, Table, insert, select, update
+from sqlalchemy import Column, Connection, DateTime, Integer, MetaData, String, Table, insert, select, text
 
 from billing.events import InvoiceIssued
 
 metadata = MetaData()
 
-# A ledger: nothing is ever removed from it, so no rule of housekeeping names it.
 _invoices = Table(
     "invoices",
     metadata,
@@ -24,6 +23,13 @@ _counters = Table(
 )
 
 
+# As text, since SQLAlchemy has this statement for each database only, not for all.
+_NEXT = text(
+    "INSERT INTO counters (name, last) VALUES ('invoice', 1)"
+    " ON CONFLICT (name) DO UPDATE SET last = counters.last + 1 RETURNING last"
+)
+
+
 class Ledger:
     """The invoices, seen through one transaction."""
 
@@ -38,18 +44,10 @@ class Ledger:
     def next_number(self) -> str:
         """Return the next invoice number.
 
-        Numbers have no gap and no repeat: the counter moves in the invoice's own transaction or not at all.
+        Numbers have no gap and no repeat: the counter moves in the invoice's own transaction or not at all, and other
+        transactions wait for its end.
         """
-        moved = self._connection.execute(
-            update(_counters)
-            .where(_counters.c.name == "invoice")
-            .values(last=_counters.c.last + 1)
-            .returning(_counters.c.last)
-        ).scalar_one_or_none()
-        if moved is None:
-            self._connection.execute(insert(_counters).values(name="invoice", last=1))
-            moved = 1
-        return f"INV-{moved:08d}"
+        return f"INV-{self._connection.execute(_NEXT).scalar_one():08d}"
 
     def add(self, invoice: InvoiceIssued) -> None:
         """Enter an invoice; an order has at most one."""

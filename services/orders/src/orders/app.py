@@ -7,6 +7,7 @@ from http import HTTPStatus
 from eventbus import Database, Outbox
 from flask import Flask, Response, request
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from orders import openapi, problems
@@ -37,13 +38,10 @@ def create_app(database: Database, *, trace_url: str | None = None) -> Flask:
         key = _idempotency_key()
         wanted = PlaceOrder.model_validate_json(_body())
         fingerprint = wanted.fingerprint()
-        with database.write() as connection:
-            orders = Orders(connection)
-            order = orders.by_idempotency_key(key) if key else None
-            if order is None:
-                event = place_order(wanted)
-                receipt = outbox.add(connection, event)
-                order = orders.add(event, receipt, fingerprint=fingerprint, idempotency_key=key)
+        try:
+            order = _store_once(database, outbox, wanted, key)
+        except IntegrityError:  # of two requests with one key at the same moment, this one was second
+            order = _store_once(database, outbox, wanted, key)
         if order.fingerprint != fingerprint:
             raise Problem(
                 HTTPStatus.CONFLICT,
@@ -76,6 +74,16 @@ def create_app(database: Database, *, trace_url: str | None = None) -> Flask:
         return _json(openapi.DOCUMENT)
 
     return app
+
+
+def _store_once(database: Database, outbox: Outbox, wanted: PlaceOrder, key: str | None) -> Order:
+    with database.write() as connection:
+        orders = Orders(connection)
+        if key and (order := orders.by_idempotency_key(key)):
+            return order
+        event = place_order(wanted)
+        receipt = outbox.add(connection, event)
+        return orders.add(event, receipt, fingerprint=wanted.fingerprint(), idempotency_key=key)
 
 
 def _body() -> bytes:
