@@ -49,8 +49,8 @@ orders server post /orders
         notifier consumer process invoices
           notifier client send email
 """,
-    # An event that is sent again, like after a crash of the relay, has the span id again: who processes either record is
-    # below the first of the two.
+    # An event that is sent again, like after a crash of the relay, has its span id again: who processes either record
+    # is below the first of the two.
     "duplicate": """
 orders server post /orders
   orders producer send orders
