@@ -6,6 +6,7 @@ from billing.events import InvoiceIssued
 
 metadata = MetaData()
 
+# A ledger: nothing is ever removed from it, so no rule of housekeeping names it.
 _invoices = Table(
     "invoices",
     metadata,

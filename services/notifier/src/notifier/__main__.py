@@ -19,6 +19,7 @@ def main() -> None:
             config,
             database,
             subscriptions=[outside_transaction(InvoiceIssued, mail_invoice, mailer, record=store.note_sent)],
+            retain=[store.MAILS],
             scenarios=faults.SCENARIOS,
         )
 

@@ -1,7 +1,8 @@
 """The table of sent e-mails."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from eventbus import Retention
 from sqlalchemy import Column, Connection, DateTime, Integer, MetaData, String, Table, insert
 
 from notifier.mailer import SentMail
@@ -15,7 +16,13 @@ _mails = Table(
     Column("id", Integer, primary_key=True),
     Column("message_id", String(255), nullable=False),
     Column("order_id", String(64), nullable=False, index=True),
-    Column("sent_at", DateTime(timezone=True), nullable=False),
+    Column("sent_at", DateTime(timezone=True), nullable=False, index=True),
+)
+
+MAILS = Retention(
+    _mails.c.sent_at,
+    keep=timedelta(days=90),
+    because="customers ask for a missing invoice within a quarter; what was billed stays in the ledger of billing",
 )
 
 

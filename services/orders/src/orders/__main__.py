@@ -11,7 +11,14 @@ def main() -> None:
     config = read_settings(WorkerConfig)
     database = Database(config.database_url)
     database.create(store.metadata)
-    run("orders", config, database, publishes=[OrderPlaced], scenarios=faults.SCENARIOS)
+    run(
+        "orders",
+        config,
+        database,
+        publishes=[OrderPlaced],
+        retain=[store.KEYS, store.orders_for(config.keep_orders_days)],
+        scenarios=faults.SCENARIOS,
+    )
 
 
 if __name__ == "__main__":

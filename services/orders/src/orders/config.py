@@ -6,6 +6,8 @@ from eventbus import DATABASE_URL, WorkerSettings
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from orders.store import KEYS
+
 
 class WebConfig(BaseSettings):
     """The variables of the web process."""
@@ -32,4 +34,9 @@ class WorkerConfig(WorkerSettings):
         default_factory=lambda: f"orders-{gethostname()}",
         min_length=1,
         description="a name that no other living worker has, like orders-1",
+    )
+    keep_orders_days: int = Field(
+        default=400,
+        ge=KEYS.keep.days,
+        description=f"days for which an order can be looked up, like 400; at least {KEYS.keep.days}",
     )

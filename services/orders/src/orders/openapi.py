@@ -3,6 +3,7 @@
 from typing import Any
 
 from orders.requests import PlaceOrder
+from orders.store import KEYS
 
 _TRACE_ID = {"type": ["string", "null"], "pattern": "^[0-9a-f]{32}$"}
 _SUMMARY = {
@@ -81,7 +82,8 @@ DOCUMENT: dict[str, Any] = {
                     {
                         "name": "Idempotency-Key",
                         "in": "header",
-                        "description": "The same key with the same order gives the first answer and no second order.",
+                        "description": "The same key with the same order gives the first answer and no second order, "
+                        f"for {KEYS.keep.days} days.",
                         "schema": {"type": "string", "minLength": 1, "maxLength": 255},
                     },
                     {

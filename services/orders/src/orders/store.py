@@ -2,9 +2,22 @@
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 
-from eventbus import Receipt
-from sqlalchemy import Column, ColumnElement, Connection, DateTime, MetaData, String, Table, Text, insert, select
+from eventbus import Receipt, Retention
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Index,
+    MetaData,
+    String,
+    Table,
+    Text,
+    insert,
+    select,
+)
 
 from orders.events import OrderPlaced
 
@@ -14,12 +27,30 @@ _orders = Table(
     "orders",
     metadata,
     Column("order_id", String(36), primary_key=True),
-    Column("placed_at", DateTime(timezone=True), nullable=False),
+    Column("placed_at", DateTime(timezone=True), nullable=False, index=True),
     Column("content", Text, nullable=False),
     Column("traceparent", String(55)),
     Column("idempotency_key", String(255), unique=True),
     Column("fingerprint", String(64), nullable=False),
 )
+_with_key = _orders.c.idempotency_key.is_not(None)
+Index("ix_orders_with_key_placed_at", _orders.c.placed_at, sqlite_where=_with_key, postgresql_where=_with_key)
+
+KEYS = Retention(
+    _orders.c.placed_at,
+    keep=timedelta(days=7),
+    because="a caller that repeats a request does so within hours; a queue of its own may hold one over some days off",
+    forget=_orders.c.idempotency_key,
+)
+
+
+def orders_for(days: int) -> Retention:
+    """Return the rule that keeps orders for so many days."""
+    return Retention(
+        _orders.c.placed_at,
+        keep=timedelta(days=days),
+        because="customers ask about an order within a year and a month; the ledger of billing is kept for ever",
+    )
 
 
 @dataclass(frozen=True)
