@@ -44,7 +44,7 @@ compose-up: $(UV_READY) ## the system in containers: build, start, one order, it
 
 .PHONY: compose-down
 compose-down: ## stop and remove the containers; what is stored stays
-	docker compose --profile '*' down
+	docker compose down
 
 $(OWN_UV):
 	@echo "uv is not on the PATH: getting it into .stack/uv with pip"
@@ -74,6 +74,11 @@ test: check ## all tests, on a stack of their own
 		fi; \
 	done
 
+# Variables: CHAOS_SEED, CHAOS_SECONDS, CHAOS_FAULTS (all, kills, or names), CHAOS_KILLS, CHAOS_RATE, STACK_DATABASE, STACK_REPLICAS.
+.PHONY: chaos
+chaos: $(UV_READY) ## faults under load on a stack of its own, ten minutes at most: what becomes of the orders
+	@$(UV) run --frozen python -m tests.chaos
+
 # A project of its own on ports of its own, so that no demo is in the way and none is lost.
 test-compose: export COMPOSE_PROJECT_NAME := one-order-one-trace-test
 test-compose: export ORDERS_PORT := 18080
@@ -85,7 +90,7 @@ test-compose: export MAIL_PORT := 18025
 .PHONY: test-compose
 test-compose: $(UV_READY) ## the end-to-end tests on the containers; skipped where there is no Docker engine
 	@if docker compose version >/dev/null 2>&1 && docker version >/dev/null 2>&1; then \
-		trap 'docker compose --profile "*" down --volumes' EXIT; trap 'exit 130' INT TERM; \
+		trap 'docker compose down --volumes' EXIT; trap 'exit 130' INT TERM; \
 		docker compose up --detach --build --wait && E2E_SYSTEM=compose $(UV) run --frozen pytest tests/e2e; \
 	else \
 		echo "SKIPPED: the tests on containers; no Docker engine with Compose answers on this machine"; \

@@ -44,7 +44,7 @@ class MaildirMailbox:
         for file in self._new.iterdir() if self._new.exists() else ():
             if file.name not in self._read:
                 self._read.add(file.name)
-                mail = _parse(file.read_bytes())
+                mail = parse(file.read_bytes())
                 self._mails[mail.order_id].append(mail)
         return self._mails
 
@@ -61,7 +61,7 @@ class MailpitMailbox:
     def by_order(self) -> dict[str, list[Mail]]:
         for known in self._new_ids():
             self._read.add(known)
-            mail = _parse(self._session.get(f"{self._api}/message/{known}/raw", timeout=5).content)
+            mail = parse(self._session.get(f"{self._api}/message/{known}/raw", timeout=5).content)
             self._mails[mail.order_id].append(mail)
         return self._mails
 
@@ -76,7 +76,8 @@ class MailpitMailbox:
                 return
 
 
-def _parse(content: bytes) -> Mail:
+def parse(content: bytes) -> Mail:
+    """Read an invoice's e-mail as the mail server has it."""
     mail = message_from_bytes(content, policy=policy.default)
     text = mail.get_body(("plain",)).get_content().replace("\r\n", "\n")
     return Mail(

@@ -1,0 +1,69 @@
+"""The Collector's audit files, read while they grow: every span that left a process."""
+
+import contextlib
+import json
+import os
+from collections import defaultdict
+from dataclasses import replace
+from itertools import takewhile
+from pathlib import Path
+
+from journey import Span, spans_from_otlp
+
+from tests.chaos.findings import Record
+
+KEPT = frozenset(
+    {
+        "messaging.client.id",
+        "messaging.destination.name",
+        "messaging.destination.partition.id",
+        "messaging.kafka.offset",
+        "user_agent.original",
+    }
+)
+
+Spans = dict[tuple[str, str | None], Span]
+
+
+class Audit:
+    """All spans by their trace. Reports of one span, the same under the same parent, are one: the first."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[int, int] = {}
+        self.traces: dict[str, Spans] = defaultdict(dict)
+        self.reports = 0
+
+    def read(self) -> int:
+        """Read what was written since the last look; return how many reports there are in all.
+
+        A file keeps its inode when it is put aside for the next one.
+        """
+        before, self._read = self._read, {}
+        for file in self._folder.glob("traces*.jsonl"):
+            with contextlib.suppress(FileNotFoundError), file.open("rb") as lines:  # it may be put aside this moment
+                inode = os.fstat(lines.fileno()).st_ino
+                self._read[inode] = lines.seek(before.get(inode, 0))
+                for line in takewhile(lambda line: line.endswith(b"\n"), lines):
+                    self._read[inode] += len(line)
+                    for span in spans_from_otlp(json.loads(line)):
+                        self.add(span)
+        return self.reports
+
+    def add(self, span: Span) -> None:
+        """Take a report."""
+        self.reports += 1
+        lean = replace(span, tags={name: value for name, value in span.tags.items() if name in KEPT})
+        self.traces[span.trace_id].setdefault((span.id, span.parent_id), lean)
+
+
+def record_of(span: Span) -> Record | None:
+    """The Kafka record that a span sent or processed; None where it is unknown."""
+    try:
+        return (
+            span.tags["messaging.destination.name"],
+            int(span.tags["messaging.destination.partition.id"]),
+            int(span.tags["messaging.kafka.offset"]),
+        )
+    except KeyError:
+        return None
