@@ -44,7 +44,7 @@ compose-up: $(UV_READY) ## the system in containers: build, start, one order, it
 
 .PHONY: compose-down
 compose-down: ## stop and remove the containers; what is stored stays
-	docker compose down
+	docker compose --profile '*' down
 
 $(OWN_UV):
 	@echo "uv is not on the PATH: getting it into .stack/uv with pip"
@@ -90,7 +90,7 @@ test-compose: export MAIL_PORT := 18025
 .PHONY: test-compose
 test-compose: $(UV_READY) ## the end-to-end tests on the containers; skipped where there is no Docker engine
 	@if docker compose version >/dev/null 2>&1 && docker version >/dev/null 2>&1; then \
-		trap 'docker compose down --volumes' EXIT; trap 'exit 130' INT TERM; \
+		trap 'docker compose --profile "*" down --volumes' EXIT; trap 'exit 130' INT TERM; \
 		docker compose up --detach --build --wait && E2E_SYSTEM=compose $(UV) run --frozen pytest tests/e2e; \
 	else \
 		echo "SKIPPED: the tests on containers; no Docker engine with Compose answers on this machine"; \

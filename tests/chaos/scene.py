@@ -76,7 +76,7 @@ class Scene:
     def up(self) -> None:
         """Start everything but the mail server, which is ours."""
         ours = {"mail"} if self.zipkin else {"mail", "zipkin"}
-        self.stack.up(*(name for name, part in self.parts.items() if not part.optional and name not in ours))
+        self.stack.up(*(name for name in self.parts if name not in ours))
 
     @contextmanager
     def fault(self, name: str, target: str) -> Iterator["Note"]:

@@ -35,16 +35,21 @@ def test_the_partitions_are_shared(pairs: Stack, worker: str, topic: str) -> Non
     wait_until(f"two {worker} share the partitions of {topic}", objection, timeout=30)
 
 
-def test_where_the_relaying_worker_is_killed_the_other_goes_on(pairs: Stack) -> None:
-    first = demo.place_order(pairs.settings.orders_url)
-    demo.wait_for_journey(pairs.settings.zipkin_url, first["trace_id"])
-    relays = [name for name in pairs.settings.replicas_of("orders-worker") if _said(pairs, name, "published")]
-    assert len(relays) == 1
-    pairs.kill(relays[0])
-    second = demo.place_order(pairs.settings.orders_url)
-    demo.wait_for_journey(pairs.settings.zipkin_url, second["trace_id"])
-    pairs.start(relays[0])
+def test_one_worker_relays_while_the_other_stands_by_and_says_so_and_takes_over_after_a_kill(pairs: Stack) -> None:
+    workers = pairs.settings.replicas_of("orders-worker")
+    relaying = [name for name in workers if _said(pairs, name, "relaying")]
+    standing_by = [name for name in workers if _said(pairs, name, "standing by: another relay has the outbox")]
+    assert [relaying, standing_by] in (
+        [["orders-worker"], ["orders-worker-2"]],
+        [["orders-worker-2"], ["orders-worker"]],
+    )
+    pairs.kill(relaying[0])
+    order = demo.place_order(pairs.settings.orders_url)
+    demo.wait_for_journey(pairs.settings.zipkin_url, order["trace_id"])
+    pairs.start(relaying[0])
 
+    assert _said(pairs, standing_by[0], "relaying")
+    assert _said(pairs, relaying[0], "standing by: another relay has the outbox")
     assert {status.state for status in pairs.status()} == {"ready"}
 
 

@@ -2,7 +2,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from eventbus import Database
+from eventbus import Database, lock
 from eventbus.lock import only_one
 from eventbus.patience import Stopped
 
@@ -33,7 +33,11 @@ async def test_one_holds_the_lock_while_others_stand_by_and_take_it_one_after_th
     assert sorted(order) == [0, 1, 2]
 
 
-async def test_standing_by_is_being_ready_and_ends_at_once_at_a_stop(database: Database, tmp_path: Path) -> None:
+async def test_standing_by_is_said_once_is_being_ready_and_ends_at_once_at_a_stop(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "STANDBY_POLL_S", 0.01)
+    caplog.set_level("INFO", "eventbus.lock")
     patience = make_patience(tmp_path, "relay")
 
     async def stand_by() -> None:
@@ -47,6 +51,7 @@ async def test_standing_by_is_being_ready_and_ends_at_once_at_a_stop(database: D
         await eventually("the standby has ended", task.done, seconds=0.3)
 
     assert isinstance(task.exception(), Stopped)
+    assert caplog.messages == ["relaying", "standing by: another relay has the outbox"]
 
 
 async def test_an_exception_gives_the_lock_back(database: Database, tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 """The parts of the system as one table: what is started how, listens where, and when it is ready."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from stack import collector, kafka, mail, postgres, zipkin
 from stack.probes import Probe, http_ok, kafka_serves, postgres_serves, smtp_greets, status_ready
 from stack.services import environment, instrumented, status_file, worker_environment
-from stack.settings import MAX_REPLICAS, Settings
+from stack.settings import MAX_REPLICAS, Settings, names_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,12 @@ class Part:
 
 
 def table(s: Settings) -> dict[str, Part]:
-    """Return the parts by name, in the order of starting."""
+    """Return the parts that these settings want, by name, in the order of starting."""
+    return {name: part for name, part in every(s).items() if not part.optional}
+
+
+def every(s: Settings) -> dict[str, Part]:
+    """Return all parts that there can be in this folder: those that these settings do not want are optional."""
     parts = [
         Part(
             name="kafka",
@@ -113,20 +118,14 @@ def table(s: Settings) -> dict[str, Part]:
     return {part.name: part for part in parts}
 
 
-def every(s: Settings) -> dict[str, Part]:
-    """Return what there can be on these ports and in this folder, whatever number of replicas and database is set."""
-    on_a_server = table(replace(s, database="postgresql", replicas=MAX_REPLICAS))
-    return {**on_a_server, **table(replace(s, replicas=MAX_REPLICAS))}
-
-
 def _workers(s: Settings, name: str, service: str, **own: str) -> list[Part]:
     return [
-        _worker(s, part, service, INSTANCE_ID=f"{name}-{number}", **own)
-        for number, part in enumerate(s.replicas_of(name), start=1)
+        _worker(s, part, service, optional=number > s.replicas, INSTANCE_ID=f"{name}-{number}", **own)
+        for number, part in enumerate(names_of(name, MAX_REPLICAS), start=1)
     ]
 
 
-def _worker(s: Settings, name: str, service: str, **own: str) -> Part:
+def _worker(s: Settings, name: str, service: str, *, optional: bool, **own: str) -> Part:
     status = status_file(s, name)
 
     def prepare() -> None:
@@ -141,4 +140,5 @@ def _worker(s: Settings, name: str, service: str, **own: str) -> Part:
         probe=status_ready(status),
         after=["kafka", "postgres"],
         service=True,
+        optional=optional,
     )

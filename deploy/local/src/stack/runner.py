@@ -10,7 +10,7 @@ from stack import fetch, processes
 from stack.children import Children
 from stack.errors import PartFailed, StackError
 from stack.locks import alone
-from stack.parts import Part, every, table
+from stack.parts import Part, every
 from stack.ports import check_free
 from stack.screen import Screen
 from stack.settings import Settings
@@ -29,9 +29,7 @@ class Stack:
         self.settings = settings
         self.tidying: Thread | None = None
         self._screen = screen or Screen()
-        self._parts = table(settings)
-        # Who asks may not have been told what was started: it is found, stopped in order and shown all the same.
-        self._every = every(settings)
+        self._parts = every(settings)
         self._children = Children(settings)
         self._begun: set[str] = set()
 
@@ -95,7 +93,7 @@ class Stack:
     def status(self) -> list[Status]:
         """Look once at every part that should run or does."""
         running = processes.leaders(self.settings.home)
-        parts = [part for part in self._every.values() if part.name in self._parts.keys() | running.keys()]
+        parts = [part for part in self._parts.values() if not part.optional or part.name in running]
         return [Status.look(part, running.get(part.name), self.settings) for part in parts]
 
     def exit_codes(self) -> dict[str, int | None]:
@@ -108,7 +106,7 @@ class Stack:
 
     def _part(self, name: str) -> Part:
         try:
-            return self._every[name]
+            return self._parts[name]
         except KeyError:
             raise StackError(f"there is no part {name!r}: the parts are {', '.join(self._parts)}") from None
 
@@ -117,11 +115,11 @@ class Stack:
 
     def _stop_in_order(self, names: Iterable[str]) -> None:
         """Services first: the Collector, and the broker, are there for their last words."""
-        names = sorted(names, key=[*self._every, *names].index)
+        names = sorted(names, key=[*self._parts, *names].index)
         if not names:
             return
         self._screen.say("stack", f"stopping {', '.join(names)}")
-        services = [name for name in names if name in self._every and self._every[name].service]
+        services = [name for name in names if name in self._parts and self._parts[name].service]
         try:
             stop_together(services, self.settings, self._children, self._screen)
         finally:

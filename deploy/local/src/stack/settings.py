@@ -87,7 +87,7 @@ class Settings:
 
     def replicas_of(self, worker: str) -> list[str]:
         """Return the names of the parts that do the same work: `billing`, `billing-2` …"""
-        return [worker, *(f"{worker}-{number}" for number in range(2, self.replicas + 1))]
+        return names_of(worker, self.replicas)
 
     @property
     def data(self) -> Path:
@@ -125,6 +125,11 @@ class Settings:
 
 
 _PORTS = [f.name for f in fields(Settings) if f.name.endswith("_port")]
+
+
+def names_of(worker: str, replicas: int) -> list[str]:
+    """Return the names of so many parts that do the same work."""
+    return [worker, *(f"{worker}-{number}" for number in range(2, replicas + 1))]
 
 
 def _folder(name: str, environment: Mapping[str, str]) -> Path | None:

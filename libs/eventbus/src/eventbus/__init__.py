@@ -1,4 +1,4 @@
-"""Typed events on Kafka that survive crashes: outbox, relay, worker loop, inbox, dead letters.
+"""Typed events on Kafka that survive crashes: outbox, relay, worker loop, inbox, retries, dead letters.
 
 A service declares its events, its handlers and its tables; everything between the database and the broker is here.
 """

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 from eventbus.database import Database
 from eventbus.patience import Patience
+
+log = logging.getLogger(__name__)
 
 STANDBY_POLL_S = 0.5
 
@@ -57,9 +60,14 @@ async def only_one(database: Database, patience: Patience) -> AsyncIterator[Any]
     connection = await asyncio.to_thread(database.polling_connection)
     path = database.lock_file
     with closing(connection), closing(FileLock(path) if path else AdvisoryLock(connection)) as lock:
+        standing_by = False
         while not await asyncio.to_thread(lock.take):
+            if not standing_by:
+                log.info("standing by: another relay has the outbox")
+                standing_by = True
             patience.status.fine("relay")
             await patience.pause(STANDBY_POLL_S)
+        log.info("relaying")
         yield connection
 
 
