@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from eventbus import Database
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import Column, Integer, MetaData, Table, insert, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from .support import effects, effects_of, metadata, unique
@@ -198,3 +198,17 @@ def test_a_connection_that_polls_sees_each_commit(database: Database) -> None:
     raw.close()
 
     assert seen == [1, 2, 3]
+
+
+def test_an_index_that_came_with_a_later_version_is_created_too(database_url: str) -> None:
+    older, newer = MetaData(), MetaData()
+    Table("visits", older, Column("at", Integer))
+    visits = Table("visits", newer, Column("at", Integer, index=True))
+    database = Database(database_url)
+    for each in (older, newer, newer):
+        database.create(each)
+    with database.read() as connection:
+        names = [index["name"] for index in inspect(connection).get_indexes("visits")]
+    database.close()
+
+    assert names == [index.name for index in visits.indexes]

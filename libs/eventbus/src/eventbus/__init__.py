@@ -7,10 +7,11 @@ from eventbus.database import Database
 from eventbus.errors import Poison, Transient, Unavailable
 from eventbus.event import Event, Money
 from eventbus.housekeeping import Retention
+from eventbus.limits import OutboxLimit
 from eventbus.outbox import Outbox, Receipt
 from eventbus.scenarios import Fault
 from eventbus.service import run
-from eventbus.settings import DATABASE_URL, WorkerSettings, read_settings
+from eventbus.settings import DATABASE_URL, OutboxSettings, WorkerSettings, read_settings
 from eventbus.subscription import Subscription, outside_transaction, within_transaction
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "Fault",
     "Money",
     "Outbox",
+    "OutboxLimit",
+    "OutboxSettings",
     "Poison",
     "Receipt",
     "Retention",

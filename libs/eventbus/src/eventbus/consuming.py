@@ -52,7 +52,7 @@ class Consuming:
         worker = Worker(
             consumer,
             self.subscriptions,
-            bench=Bench(self.database, Inbox(self.group), Outbox(self.group)),
+            bench=Bench(self.database, Inbox(self.group), Outbox(self.group, config.outbox_limit())),
             dead_letters=dead_letters.DeadLetters(aside, group=self.group, patience=patience),
             retry=retry.Retry(
                 aside,

@@ -46,13 +46,15 @@ class Database:
         self.errors: tuple[type[Exception], ...] = (SQLAlchemyError, self._writer.dialect.loaded_dbapi.Error)
 
     def create(self, *metadata: MetaData) -> None:
-        """Create the tables of *metadata* and the bus's own where they are missing, whoever else does so meanwhile."""
+        """Create the tables and indexes of *metadata* and the bus's own that are missing, whoever else does so too."""
         with self.write() as connection:
             if self.lock_file is None:
                 # On SQLite the transaction itself is the lock; here two would both miss a table and both create it.
                 connection.execute(text("SELECT pg_advisory_xact_lock(:creating)"), {"creating": _CREATING})
             for each in (tables.metadata, *metadata):
                 each.create_all(connection)
+                for index in (index for table in each.sorted_tables for index in table.indexes):
+                    index.create(connection, checkfirst=True)  # create_all leaves out those of a table that is there
 
     @contextmanager
     def write(self) -> Iterator[Connection]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert
 
 from eventbus import cloudevents, tables
 from eventbus.event import Event
+from eventbus.limits import OutboxLimit
 
 MAX_EVENT_BYTES = 512 * 1024
 
@@ -34,19 +35,21 @@ class Receipt:
 
 
 class Outbox:
-    """Store events of one service (*source*) for its relay."""
+    """Store events of one service (*source*) for its relay, as many as *limit* allows."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, limit: OutboxLimit | None = None) -> None:
         self._source = source
+        self._limit = limit or OutboxLimit()
 
     def add(self, connection: Connection, event: Event) -> Receipt:
         """Store *event* with the current trace context: it is published if, and only if, the transaction commits.
 
-        Raises EventTooLarge for one of more than 512 KB.
+        Raises EventTooLarge for one of more than 512 KB, OutboxFull while there is no room.
         """
         value = event.model_dump_json().encode()
         if len(value) > MAX_EVENT_BYTES:
             raise EventTooLarge(f"{event.type} has {len(value)} bytes: at most {MAX_EVENT_BYTES} can be published")
+        self._limit.check(connection)
         event_id = str(uuid4())
         trace_context: dict[str, str] = {}
         propagate.inject(trace_context)
@@ -62,3 +65,7 @@ class Outbox:
             )
         )
         return Receipt(event_id, trace_context.get("traceparent"))
+
+    def check_room(self, connection: Connection) -> None:
+        """Raise OutboxFull while no event can be added. Only reads."""
+        self._limit.check(connection)

@@ -7,15 +7,34 @@ from typing import TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from eventbus.limits import MAX_ROWS, MIN_FREE_DISK_MB, OutboxLimit
+
 S = TypeVar("S", bound=BaseSettings)
 
 DATABASE_URL = r"^(sqlite:///|postgresql\+psycopg://).+"
 
 
-class WorkerSettings(BaseSettings):
-    """The variables that every worker reads; a service adds its own."""
+class OutboxSettings(BaseSettings):
+    """The variables of whoever writes to an outbox."""
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
+
+    outbox_max_rows: int = Field(
+        default=MAX_ROWS, ge=1, description=f"how many events may wait to be published, like {MAX_ROWS}"
+    )
+    min_free_disk_mb: int = Field(
+        default=MIN_FREE_DISK_MB,
+        ge=0,
+        description=f"MB of the disk that SQLite leaves free, like {MIN_FREE_DISK_MB}",
+    )
+
+    def outbox_limit(self) -> OutboxLimit:
+        """Make the limit that these variables set; a process needs one."""
+        return OutboxLimit(max_rows=self.outbox_max_rows, min_free_disk_mb=self.min_free_disk_mb)
+
+
+class WorkerSettings(OutboxSettings):
+    """The variables that every worker reads; a service adds its own."""
 
     database_url: str = Field(
         pattern=DATABASE_URL,

@@ -4,7 +4,7 @@ import json
 import logging
 from http import HTTPStatus
 
-from eventbus import Database, Outbox
+from eventbus import Database, Outbox, OutboxLimit
 from flask import Flask, Response, request
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -22,13 +22,13 @@ MAX_BODY_BYTES = 64 * 1024
 MAX_KEY_LENGTH = 255
 
 
-def create_app(database: Database, *, trace_url: str | None = None) -> Flask:
+def create_app(database: Database, *, trace_url: str | None = None, outbox_limit: OutboxLimit | None = None) -> Flask:
     """Return the application on *database*; *trace_url* is a template with ``{trace_id}``."""
     app = Flask("orders")
     # One more than the limit: a chunked body is cut off there without an error, and would pass for a whole one.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     problems.handle_errors(app)
-    outbox = Outbox("orders")
+    outbox = Outbox("orders", outbox_limit)
 
     @app.post("/orders")
     def accept_order() -> Response:
@@ -65,8 +65,10 @@ def create_app(database: Database, *, trace_url: str | None = None) -> Flask:
 
     @app.get("/readyz")
     def ready() -> Response:
+        """Say whether an order would be stored, as far as reading can tell."""
         with database.read() as connection:
-            connection.execute(text("SELECT 1 FROM outbox LIMIT 1"))
+            connection.execute(text("SELECT 1 FROM orders LIMIT 1"))
+            outbox.check_room(connection)
         return _json({"status": "ready"})
 
     @app.get("/openapi.json")

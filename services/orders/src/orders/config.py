@@ -2,17 +2,14 @@
 
 from socket import gethostname
 
-from eventbus import DATABASE_URL, WorkerSettings
+from eventbus import DATABASE_URL, OutboxSettings, WorkerSettings
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orders.store import KEYS
 
 
-class WebConfig(BaseSettings):
+class WebConfig(OutboxSettings):
     """The variables of the web process."""
-
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
 
     database_url: str = Field(
         pattern=DATABASE_URL,

@@ -4,6 +4,7 @@ import json
 import logging
 from http import HTTPStatus
 
+from eventbus import Unavailable
 from flask import Flask, Response
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,6 +13,8 @@ from werkzeug.exceptions import HTTPException
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 2
+# The broker or a person has to come back first.
+RETRY_AFTER_FULL_S = 10
 
 
 class Problem(Exception):
@@ -50,11 +53,11 @@ def handle_errors(app: Flask) -> None:
     @app.errorhandler(SQLAlchemyError)
     def cannot_store(error: SQLAlchemyError) -> Response:
         log.error("the database refused", exc_info=error)
-        refusal = response(
-            HTTPStatus.SERVICE_UNAVAILABLE, "Nothing was stored. Send the same request again after Retry-After seconds."
-        )
-        refusal.headers["Retry-After"] = str(RETRY_AFTER_S)
-        return refusal
+        return _later("Nothing was stored.", RETRY_AFTER_S)
+
+    @app.errorhandler(Unavailable)
+    def full(error: Unavailable) -> Response:
+        return _later(f"Nothing was stored: {error}.", RETRY_AFTER_FULL_S)
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
@@ -64,6 +67,12 @@ def handle_errors(app: Flask) -> None:
             if name.lower() not in ("content-type", "content-length"):
                 refusal.headers[name] = value
         return refusal
+
+
+def _later(what: str, seconds: int) -> Response:
+    refusal = response(HTTPStatus.SERVICE_UNAVAILABLE, f"{what} Send the same request again after Retry-After seconds.")
+    refusal.headers["Retry-After"] = str(seconds)
+    return refusal
 
 
 _ADVICE = {

@@ -10,4 +10,4 @@ _config = read_settings(WebConfig)
 _database = Database(_config.database_url)
 _database.create(store.metadata)
 
-app = create_app(_database, trace_url=_config.trace_url)
+app = create_app(_database, trace_url=_config.trace_url, outbox_limit=_config.outbox_limit())
