@@ -1,5 +1,6 @@
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from eventbus import Database, lock
@@ -62,3 +63,16 @@ async def test_an_exception_gives_the_lock_back(database: Database, tmp_path: Pa
         taken = True
 
     assert taken
+
+
+async def test_outboxes_of_several_services_on_one_server_have_a_relay_each(
+    on_postgresql: Database, postgres_server: Any, tmp_path: Path
+) -> None:
+    another = Database(postgres_server.new_database())
+    another.create()
+    async with only_one(on_postgresql, make_patience(tmp_path)), asyncio.timeout(5):
+        async with only_one(another, make_patience(tmp_path)):
+            both_held = True
+    another.close()
+
+    assert both_held

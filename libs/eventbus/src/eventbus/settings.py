@@ -11,7 +11,7 @@ from eventbus.limits import MAX_ROWS, MIN_FREE_DISK_MB, OutboxLimit
 
 S = TypeVar("S", bound=BaseSettings)
 
-DATABASE_URL = r"^(sqlite:///|postgresql\+psycopg://).+"
+DATABASE_URL = r"^(sqlite:///|postgresql\+psycopg://[^/]*/).+"
 
 
 class OutboxSettings(BaseSettings):
