@@ -40,6 +40,14 @@ async def test_standing_by_is_said_once_is_being_ready_and_ends_at_once_at_a_sto
     monkeypatch.setattr(lock, "STANDBY_POLL_S", 0.01)
     caplog.set_level("INFO", "eventbus.lock")
     patience = make_patience(tmp_path, "relay")
+    pauses: list[float] = []
+    pause = patience.pause
+
+    async def counted(seconds: float) -> None:
+        pauses.append(seconds)
+        await pause(seconds)
+
+    monkeypatch.setattr(patience, "pause", counted)
 
     async def stand_by() -> None:
         async with only_one(database, patience):
@@ -48,6 +56,7 @@ async def test_standing_by_is_said_once_is_being_ready_and_ends_at_once_at_a_sto
     async with only_one(database, make_patience(tmp_path)):
         task = asyncio.create_task(stand_by())
         await eventually("the standby is ready", lambda: status_of(patience)["ready"])
+        await eventually("the standby looks again", lambda: len(pauses) >= 3)
         patience.stop.set()
         await eventually("the standby has ended", task.done, seconds=0.3)
 
