@@ -33,7 +33,7 @@ order: $(UV_READY) ## place one order with the system that runs, and draw its jo
 	@$(STACK) order
 
 .PHONY: dlq
-dlq: $(UV_READY) ## list the dead letters; DO="show 0:7", DO="redrive --all" and so on do more
+dlq: $(UV_READY) ## list the dead letters; DO="show --all", DO="redrive --all", DO=--help do more
 	@$(STACK) run -- eventbus dlq $(or $(DO),list)
 
 .PHONY: compose-up

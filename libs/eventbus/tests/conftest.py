@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from aiokafka_otel import AIOKafkaInstrumentor
 from eventbus import Database
 from eventbus.patience import Patience
 
-from .support import Kafka, Recorded, Service, make_patience, metadata
+from .operating import Operator
+from .support import Kafka, Recorded, Service, make_patience, metadata, unique
 
 
 @pytest.fixture
@@ -61,3 +63,10 @@ def recorded() -> Iterator[Recorded]:
     instrumentor.instrument(tracer_provider=recorded.provider)
     yield recorded
     instrumentor.uninstrument()
+
+
+@pytest.fixture
+def operator(kafka: Kafka) -> Iterator[Operator]:
+    """An operator of a group of the test's own, which has no letters yet."""
+    with asyncio.Runner() as runner:
+        yield Operator(kafka, unique("billing"), runner).create_letters()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from eventbus import dead_letters, kafka, retry
 from eventbus.database import Database
+from eventbus.dlq import marks
 from eventbus.inbox import Inbox
 from eventbus.membership import Membership
 from eventbus.outbox import Outbox
@@ -18,10 +19,11 @@ from eventbus.worker import Worker
 
 
 def topics_of(group: str) -> dict[str, dict[str, str]]:
-    """Return the topics in which a group sets messages aside, with their settings."""
+    """Return the topics in which a group sets messages aside and keeps book of them, with their settings."""
     return {
         retry.topic_of(group): dead_letters.ROOM,
-        dead_letters.topic_of(group): dead_letters.TOPIC_SETTINGS,
+        (letters := dead_letters.topic_of(group)): dead_letters.TOPIC_SETTINGS,
+        marks.topic_of(letters): marks.TOPIC_SETTINGS,
     }
 
 

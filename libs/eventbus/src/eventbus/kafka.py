@@ -45,14 +45,19 @@ async def create_topics(bootstrap_servers: str, topics: Mapping[str, Mapping[str
     async with patience.bounded(CONNECT_TIMEOUT_S):
         try:
             await admin.start()
-            answer = await admin.create_topics(
-                [
-                    NewTopic(name, PARTITIONS, 1, topic_configs={**kept_for(RETENTION), **settings})
-                    for name, settings in topics.items()
-                ]
-            )
+            await create_missing(admin, topics)
         finally:
             await admin.close()
+
+
+async def create_missing(admin: AIOKafkaAdminClient, topics: Mapping[str, Mapping[str, str]]) -> None:
+    """Do what create_topics does, with a client that is started already; not bounded in time."""
+    answer = await admin.create_topics(
+        [
+            NewTopic(name, PARTITIONS, 1, topic_configs={**kept_for(RETENTION), **settings})
+            for name, settings in topics.items()
+        ]
+    )
     errors: list[tuple[str, int, str]] = answer.topic_errors  # type: ignore[attr-defined]  # set at run time
     for name, code, message in errors:
         if code not in (0, TopicAlreadyExistsError.errno):
@@ -60,14 +65,23 @@ async def create_topics(bootstrap_servers: str, topics: Mapping[str, Mapping[str
 
 
 def producer(
-    bootstrap_servers: str, client_id: str, *, max_bytes: int = 1024 * 1024, compression: str | None = None
+    bootstrap_servers: str,
+    client_id: str,
+    *,
+    max_bytes: int = 1024 * 1024,
+    compression: str | None = None,
+    gives_up: bool = False,
 ) -> AIOKafkaProducer:
-    """Return a producer (not started) that keeps order and never gives up a record by itself."""
+    """Return a producer (not started) that keeps order and never gives up a record by itself.
+
+    One that *gives_up* fails a record that is not acknowledged within some 10 s (it may have arrived all the same), and
+    a record that the broker refuses is of no consequence for the next ones.
+    """
     return AIOKafkaProducer(
         bootstrap_servers=bootstrap_servers,
         client_id=client_id,
         acks="all",
-        enable_idempotence=True,
+        enable_idempotence=not gives_up,
         request_timeout_ms=10_000,
         retry_backoff_ms=200,
         metadata_max_age_ms=30_000,
@@ -94,6 +108,21 @@ def consumer(bootstrap_servers: str, *, group: str, instance_id: str) -> AIOKafk
         # Out of the way: a record may take as long as its handler needs; heartbeats show that the process lives.
         max_poll_interval_ms=24 * 3600 * 1000,
         rebalance_timeout_ms=10_000,
+        request_timeout_ms=10_000,
+        fetch_max_wait_ms=500,
+        metadata_max_age_ms=30_000,
+        check_crcs=True,
+    )
+
+
+def reader(bootstrap_servers: str, client_id: str) -> AIOKafkaConsumer:
+    """Return a consumer (not started) outside of any group, for who looks into topics."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers,
+        client_id=client_id,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
         request_timeout_ms=10_000,
         fetch_max_wait_ms=500,
         metadata_max_age_ms=30_000,
