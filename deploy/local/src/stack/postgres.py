@@ -1,8 +1,13 @@
+import contextlib
 import os
 import shlex
 import subprocess
+from pathlib import Path
+
+import psutil
 
 from stack.errors import StackError
+from stack.polling import wait_until
 from stack.settings import Settings
 from stack.toolchain import postgres
 
@@ -10,7 +15,6 @@ from stack.toolchain import postgres
 DATABASES = ("orders", "billing", "notifier", "test")
 
 # Makes new data beside its place and moves it there whole: an interrupted first start leaves nothing half made.
-# SIGTERM would let the server wait for its clients to go; SIGINT ends their sessions and shuts down cleanly.
 SCRIPT = """\
 set -e
 if ! [ -e "$DATA/PG_VERSION" ]; then
@@ -21,16 +25,12 @@ if ! [ -e "$DATA/PG_VERSION" ]; then
     rm -rf "$DATA"
     mv "$DATA.new" "$DATA"
 fi
-$AS_USER "$BIN/postgres" -D "$DATA" -p "$PORT" -h 127.0.0.1 -k "" &
-server=$!
-trap 'kill -INT $server' TERM
-set +e
-while kill -0 $server 2> /dev/null; do wait $server; code=$?; done
-exit $code
+exec $AS_USER "$BIN/postgres" -D "$DATA" -p "$PORT" -h 127.0.0.1 -k ""
 """
 
 COMMAND = ["sh", "-c", SCRIPT]
 
+LEFT_SECONDS = 10.0
 _ANOTHER_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]
 
 
@@ -38,7 +38,7 @@ def environment(settings: Settings) -> dict[str, str]:
     """What SCRIPT is run with."""
     return {
         "BIN": str(postgres(settings.downloads).parent),
-        "DATA": str(settings.data / "postgres"),
+        "DATA": str(_data(settings)),
         "PORT": str(settings.postgres_port),
         "AS_USER": shlex.join(_ANOTHER_USER) if _is_root() else "",
         # Loopback only and without a password, each role into its own database; nobody is let in as superuser.
@@ -50,10 +50,14 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def prepare(settings: Settings) -> None:
-    """Make the folder of the data. Raises StackError where a server cannot be run."""
+    """Make the folder of the data, and wait until nothing of a killed server works in it any more.
+
+    Raises StackError where a server cannot be run.
+    """
     if reason := objection():
         raise StackError(reason)
     settings.data.mkdir(parents=True, exist_ok=True)
+    wait_until("the sessions of a killed PostgreSQL end", lambda: _left(settings), LEFT_SECONDS)
 
 
 def url(settings: Settings, name: str) -> str:
@@ -74,6 +78,19 @@ def objection() -> str | None:
         if tried.returncode == 0:
             return None
     return f"PostgreSQL refuses to run as root, and to be another user is not allowed here ({why}): run as another user"
+
+
+def _left(settings: Settings) -> str | None:
+    # A session ends by itself soon after its server, and has overwritten the marks by which others are found.
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.name() == "postgres" and process.cwd() == str(_data(settings)):
+                return f"process {process.pid} is left"
+    return None
+
+
+def _data(settings: Settings) -> Path:
+    return settings.data / "postgres"
 
 
 def _is_root() -> bool:

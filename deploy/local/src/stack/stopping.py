@@ -12,15 +12,19 @@ from stack.screen import Screen
 from stack.settings import Settings
 
 STOP_SECONDS = 35.0
+# After SIGTERM PostgreSQL waits for its clients to go; this ends their sessions.
+SIGNALS = {"postgres": signal.SIGINT}
 
 
 def stop_together(names: Sequence[str], settings: Settings, children: Children, screen: Screen) -> None:
-    """SIGTERM the named parts and wait until nothing is left of them.
+    """Ask the named parts to end, by SIGTERM as a rule, and wait until nothing is left of them.
 
     After 35 s what is left is killed, and that is said. Interrupted it kills at once: nothing is left then either.
     """
-    leaders = [process for name, process in processes.leaders(settings.home).items() if name in names]
-    processes.send(leaders, signal.SIGTERM)
+    found = {name: process for name, process in processes.leaders(settings.home).items() if name in names}
+    leaders = list(found.values())
+    for name, process in found.items():
+        processes.send([process], SIGNALS.get(name, signal.SIGTERM))
     processes.send(leaders, signal.SIGCONT)  # one that was paused by a signal hears no other
 
     def objection() -> str | None:
