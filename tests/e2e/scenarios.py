@@ -63,6 +63,13 @@ orders server post /orders
 """,
 }
 
+# What a redrive adds below the last span of `mail-down`: it takes no baggage along.
+REDRIVEN: Final = """\
+                            redrive producer send invoices
+                              notifier consumer process invoices
+                                notifier client send email
+"""
+
 INVOICES: Final[Mapping[str, int]] = {name: 0 if name == "billing-poison" else 1 for name in TRACES}
 MAILS: Final[Mapping[str, int]] = {name: 0 if name in ("billing-poison", "mail-down") else 1 for name in TRACES}
 TOPICS: Final[Mapping[str, Mapping[str, int]]] = {

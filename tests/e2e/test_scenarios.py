@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -12,11 +13,11 @@ import requests
 from demo_baggage import SCENARIOS
 from sqlalchemy import create_engine, text
 from stack import Settings, Stack
-from stack.services import database_url
+from stack.services import database_url, instrumented, tool_environment
 
 from tests.e2e.polling import poll_until
 from tests.e2e.records import records_of
-from tests.e2e.scenarios import INVOICES, MAILS, TOPICS, TRACES, shape
+from tests.e2e.scenarios import INVOICES, MAILS, REDRIVEN, TOPICS, TRACES, shape
 from tests.e2e.shop import Placed, Shop
 from tests.e2e.system import REPOSITORY, LocalSystem, System
 
@@ -103,6 +104,16 @@ def test_slow_billing_takes_three_seconds(demo_shop: Shop, orders: Mapping[str, 
     trace = journey.fetch(demo_shop.zipkin_url, orders["slow-billing"].trace_id)
     (billed,) = (span for span in trace.spans if span.name == "process orders")
     assert billed.duration >= 3_000_000
+
+
+def test_a_redrive_completes_an_order_in_its_trace_and_takes_no_fault_along(demo: Stack, demo_shop: Shop) -> None:
+    order = demo_shop.place(102, headers=carrying("mail-down"))
+    expect_trace(demo_shop, order.trace_id, TRACES["mail-down"])
+    redrive = instrumented(demo.settings, "eventbus", "dlq", "redrive", "--order", order.order_id)
+    subprocess.run(redrive, env=tool_environment(demo.settings), check=True, capture_output=True, timeout=60)
+
+    expect_trace(demo_shop, order.trace_id, TRACES["mail-down"] + REDRIVEN)
+    demo_shop.expect_one_mail_each([order])
 
 
 def test_the_order_of_the_readme_fails_as_it_says(demo_shop: Shop) -> None:
