@@ -13,8 +13,10 @@ def records_of(servers: str, order_id: str, *topics: str) -> list[ConsumerRecord
 async def _read(servers: str, topics: tuple[str, ...]) -> list[ConsumerRecord[bytes, bytes]]:
     found: list[ConsumerRecord[bytes, bytes]] = []
     async with AIOKafkaConsumer(*topics, bootstrap_servers=servers, auto_offset_reset="earliest") as consumer:
-        ends = await consumer.end_offsets(list(consumer.assignment()))
-        while len(found) < sum(ends.values()):
+        partitions = list(consumer.assignment())
+        # A topic of dead letters does not begin at 0 once some have been dealt with.
+        starts, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        while len(found) < sum(ends.values()) - sum(starts.values()):
             for batch in (await consumer.getmany(timeout_ms=2000)).values():
                 found += batch
     return found

@@ -202,8 +202,8 @@ class Kafka:
             consumer.assign(partitions)
             found: list[ConsumerRecord[bytes, bytes]] = []
             async with consumer, asyncio.timeout(20):
-                ends = await consumer.end_offsets(partitions)
-                while len(found) < sum(ends.values()):
+                starts, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+                while len(found) < sum(ends.values()) - sum(starts.values()):
                     for batch in (await consumer.getmany(timeout_ms=500)).values():
                         found += batch
         return sorted(found, key=lambda record: (record.partition, record.offset))

@@ -1,12 +1,17 @@
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from eventbus.cli import dlq
+
 from .support import Kafka, OrderPlaced, encoded, eventually, read_status, unique
 
 README = Path(__file__).parents[1] / "README.md"
+OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 
 
 async def test_the_example_of_the_readme_works(kafka: Kafka, tmp_path: Path) -> None:
@@ -33,3 +38,13 @@ async def test_the_example_of_the_readme_works(kafka: Kafka, tmp_path: Path) -> 
         exit_code = process.wait(timeout=20)
 
     assert exit_code == 0
+
+
+@pytest.mark.parametrize("page", [README, OPERATIONS], ids=lambda page: page.name)
+def test_the_commands_for_dead_letters_are_understood(page: Path) -> None:
+    text = page.read_text()
+    commands = re.findall(r"eventbus dlq ((?:list|show|redrive|purge)[^#\n`]*)|make dlq DO=\"([^\"]+)\"", text)
+
+    assert len(commands) >= 4
+    for name, *arguments in (shlex.split(plain or by_make) for plain, by_make in commands):
+        dlq.commands[name].make_context(name, arguments)

@@ -136,6 +136,8 @@ async def _plan(servers: str, selection: Selection, deed: Deed, *, dry_run: bool
     plan, problems = Plan(), 0
     async with sitting(servers) as desk:
         async for letter in chosen(desk, selection):
+            if dry_run and not plan.total:
+                click.echo(screen.heading(done=False))
             plan.add(letter)
             if dry_run:
                 click.echo(screen.line(letter, done=False))
