@@ -6,11 +6,12 @@ import subprocess
 from signal import SIGCONT, SIGSTOP
 from typing import Any
 
+import journey
 import pytest
 
 from tests.e2e.load import load
 from tests.e2e.polling import poll_until
-from tests.e2e.shop import Shop
+from tests.e2e.shop import Placed, Shop
 from tests.e2e.system import REPOSITORY, ComposeSystem, docker
 
 SERVICES = ("orders", "orders-worker", "billing", "notifier")
@@ -89,6 +90,33 @@ def health(containers: ComposeSystem, part: str) -> dict[str, Any]:
     """Return what Docker knows of a part's health."""
     found: dict[str, Any] = json.loads(containers.inspect(part, "{{json .State.Health}}"))
     return found
+
+
+def test_a_dead_letter_of_a_scenario_is_sent_back_within_its_trace(
+    containers: ComposeSystem, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEMO_FAULTS", "1")
+    containers.up()
+    try:
+        order = shop.place(570, headers={"baggage": "demo.scenario=billing-poison"})
+        poll_until(lambda: '"dead letter"' in containers.logs("billing"), "billing has given the order up")
+        listed = containers.compose("run", "--rm", "-T", "eventbus", "dlq", "list")
+        redriven = containers.compose("run", "--rm", "-T", "eventbus", "dlq", "redrive", "--order", order.order_id)
+        shop.expect_mail_each([order])
+        hops = {("billing", "send billing.dlq"), ("redrive", "send orders"), ("notifier", "send email")}
+        poll_until(lambda: hops <= spans(shop, order), "the trace goes through the dead letters, and on")
+    finally:
+        monkeypatch.undo()
+        containers.up()
+
+    assert order.order_id in listed
+    assert redriven.splitlines()[-1] == "redriven: 1 letter"
+
+
+def spans(shop: Shop, order: Placed) -> set[tuple[str, str]]:
+    """Return the service and the name of each span that Zipkin has of an order."""
+    trace = journey.fetch(shop.zipkin_url, order.trace_id)
+    return {(span.service, span.name) for span in trace.spans} if trace else set()
 
 
 def active_relay(containers: ComposeSystem) -> str:

@@ -3,7 +3,8 @@
 import json
 import re
 import signal
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -72,10 +73,10 @@ def test_who_was_not_told_of_replicas_finds_them_all_the_same(pairs: Stack) -> N
 
 
 def test_a_worker_that_hangs_is_told_from_the_others_and_is_ready_again_when_it_goes_on(
-    pairs: Stack, monkeypatch: pytest.MonkeyPatch
+    pairs: Stack, command: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probes, "HANGS_AFTER_S", 4)
-    pairs.signal("billing-2", signal.SIGSTOP)
+    assert command("signal", "billing-2", "STOP", STACK_FOLDER=str(pairs.settings.home)).wait(30) == 0
     wait_until("billing-2 hangs", lambda: None if "hangs" in _reasons(pairs).get("billing-2", "") else "no", timeout=30)
     hanging = _reasons(pairs)
     pairs.signal("billing-2", signal.SIGCONT)

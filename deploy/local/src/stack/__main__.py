@@ -95,6 +95,11 @@ def _kill(stack: Stack, options: argparse.Namespace) -> None:
     stack.kill(options.name)
 
 
+def _signal(stack: Stack, options: argparse.Namespace) -> None:
+    """send a signal to one part, like STOP to have it hang and CONT to have it go on"""
+    stack.signal(options.name, signal.Signals[f"SIG{options.signal}"])
+
+
 def _run(stack: Stack, options: argparse.Namespace) -> None:
     """run a command beside the services, like `stack run -- eventbus dlq list`: same broker, traced as redrive"""
     foreground.run(stack.settings, options.words)
@@ -116,6 +121,7 @@ COMMANDS: Mapping[str, Command] = {
     "start": _start,
     "stop": _stop,
     "kill": _kill,
+    "signal": _signal,
     "run": _run,
     "renew": _renew,
 }
@@ -128,8 +134,9 @@ def _parser() -> argparse.ArgumentParser:
     each["up"].add_argument("names", nargs="*", metavar="NAME")
     each["down"].add_argument("--reset", action="store_true")
     each["status"].add_argument("--json", action="store_true")
-    for name in ("logs", "start", "stop", "kill"):
+    for name in ("logs", "start", "stop", "kill", "signal"):
         each[name].add_argument("name", metavar="NAME")
+    each["signal"].add_argument("signal", choices=["STOP", "CONT", "INT", "TERM", "KILL"])
     each["run"].add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND")
     each["renew"].add_argument("what", choices=sorted(renew.RENEWALS))
     return parser
