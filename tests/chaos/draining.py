@@ -1,6 +1,7 @@
 """Waits until all that was asked for is done, or nothing moves any more."""
 
 import time
+from collections.abc import Iterator
 
 from tests.chaos.scene import Scene
 from tests.chaos.seen import Seen
@@ -8,6 +9,7 @@ from tests.chaos.traces import HOPS, hops
 
 EVERY_S = 0.5
 QUIET_S = 2.0
+TOLD_EVERY_S = 10.0
 
 
 def drain(scene: Scene, *, patience: float) -> Seen:
@@ -17,22 +19,37 @@ def drain(scene: Scene, *, patience: float) -> Seen:
     nothing has moved for *patience* seconds the wait is over: the checker says what is missing.
     """
     before: object = None
-    moved = time.monotonic()
+    moved = told = time.monotonic()
     while True:
         seen = scene.sources.look()
-        reports = scene.audit.read()
-        now = (seen, reports)
+        now = (seen, scene.audit.read())
         if now != before:
             before, moved = now, time.monotonic()
         still = time.monotonic() - moved
-        if (still > QUIET_S and _done(scene, seen)) or still > patience:
+        missing = list(_missing(scene, seen)) if still > QUIET_S or time.monotonic() - told > TOLD_EVERY_S else None
+        if (missing == [] and still > QUIET_S) or still > patience:
             return seen
+        if missing and time.monotonic() - told > TOLD_EVERY_S:
+            told = time.monotonic()
+            print(f"  waiting: {', '.join(missing)}", flush=True)
         time.sleep(EVERY_S)
 
 
-def _done(scene: Scene, seen: Seen) -> bool:
+def _missing(scene: Scene, seen: Seen) -> Iterator[str]:
+    """Say what is still to come, and how much of it."""
     ids = {order.order_id for order in seen.orders}
-    done = ids <= {order_id for _, order_id in seen.invoices} & {mail.order_id for mail in seen.mails} & seen.noted
+    yield from _some(len(seen.unsent), "in outboxes")
+    yield from _some(len(ids - {order_id for _, order_id in seen.invoices}), "to be billed")
+    yield from _some(len(ids - {mail.order_id for mail in seen.mails}), "to be mailed")
+    yield from _some(len(ids - seen.noted), "to be noted")
     traces = scene.audit.traces
-    whole = all(order.trace_id in traces and HOPS <= hops(traces[order.trace_id]) for order in seen.orders)
-    return done and whole and not seen.unsent and not any(scene.topics.lags().values())
+    yield from _some(
+        sum(not HOPS <= hops(traces.get(order.trace_id, {})) for order in seen.orders), "traces to be whole"
+    )
+    for group, lag in scene.topics.lags().items():
+        yield from _some(lag, f"to be read by {group}")
+
+
+def _some(count: int, what: str) -> Iterator[str]:
+    if count:
+        yield f"{count} {what}"
