@@ -15,7 +15,8 @@ class Recovery:
     """Seconds from the end of a disturbance until what was started said that it is ready (`start`), and from then
     until the first record was handled (`first`); None where nothing was started, or nothing was to be handled.
 
-    After poison `first` is how long a record of it held up its partition at most.
+    After poison `first` is how long a record of it held up its partition at most; where another relay takes over it
+    counts from the end of the disturbance.
     """
 
     fault: str
@@ -38,14 +39,21 @@ class Work:
                 held_up = [self.by_record[each] for each in fault.written.values() if each in self.by_record]
                 yield Recovery(fault.name, fault.target, None, max(held_up, default=None))
             if fault.ready is not None:
-                first = min((time for time in self._of(fault.target) if time > fault.ended), default=None)
-                since = None if first is None else max(0.0, first - fault.ready)
-                yield Recovery(fault.name, fault.target, fault.ready - fault.ended, since)
+                relays = [part for part in self.by_part if part.startswith("orders-worker")]
+                # Of several relays another one takes over, whether what was killed starts again or not.
+                taken_over = fault.target in relays and len(relays) > 1
+                since = fault.ended if taken_over else fault.ready
+                first = self._first(relays if taken_over else self._who(fault.target), fault.ended)
+                start = None if taken_over else fault.ready - fault.ended
+                yield Recovery(fault.name, fault.target, start, None if first is None else max(0.0, first - since))
 
-    def _of(self, target: str) -> Sequence[float]:
-        if target == "kafka":  # whoever handles a record shows that it is back
-            return [time for part, times in self.by_part.items() if part != "orders" for time in times]
-        return self.by_part.get(target, ())
+    def _who(self, target: str) -> list[str]:
+        # Whoever handles a record shows that the broker is back.
+        return [part for part in self.by_part if part != "orders"] if target == "kafka" else [target]
+
+    def _first(self, parts: Iterable[str], after: float) -> float | None:
+        times = [time for part in parts for time in self.by_part.get(part, ()) if time > after]
+        return min(times, default=None)
 
 
 def work(spans: Iterable[Span], ledger: Iterable[Entry], instances: Mapping[str, str]) -> Work:
