@@ -1,7 +1,10 @@
 """What a caller of the runner can rely on, with the two parts that start fastest."""
 
+import os
 import signal
 import socket
+import sys
+from pathlib import Path
 
 import pytest
 from stack import Settings, Stack, StackError, processes
@@ -43,6 +46,20 @@ def test_a_part_can_be_stopped_killed_and_started_again(settings: Settings) -> N
         assert stack.exit_codes() == {"collector": -signal.SIGKILL}
         stack.start("collector")
         assert _state(stack, "collector") == "ready"
+
+
+def test_what_was_killed_has_given_its_port_back(settings: Settings, tmp_path: Path) -> None:
+    # The more memory, the longer a process takes to end; the one that listens is nobody's child here, as in gunicorn.
+    listen = (
+        "import os, signal, socket; server = socket.create_server(('127.0.0.1', 0)); memory = bytearray(400_000_000);"
+        "print(server.getsockname()[1], flush=True); os.fork() and os._exit(0); signal.pause()"
+    )
+    log = tmp_path / "log"
+    processes.spawn(settings.home, "big", [sys.executable, "-c", listen], os.environ, log).wait()
+    processes.kill_all(settings.home)
+
+    with socket.socket() as look:
+        assert look.connect_ex(("127.0.0.1", int(log.read_text()))) != 0
 
 
 def test_a_part_that_a_signal_paused_is_not_ready_and_still_stops(settings: Settings) -> None:

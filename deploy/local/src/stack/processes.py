@@ -61,8 +61,12 @@ def send(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
 def kill_all(home: Path, part: str | None = None) -> None:
     """SIGKILL every process of this stack or part and wait until the last is gone, those forked meanwhile too."""
 
+    met: set[psutil.Process] = set()
+
     def objection() -> str | None:
-        left = find(home, part)
+        met.update(find(home, part))
+        # One that ends loses its environment first and its ports last: it is not found any more, and still there.
+        left = [process for process in met if lives(process)]
         send(left, signal.SIGKILL)
         return f"{len(left)} processes are left: {[p.pid for p in left]}" if left else None
 
