@@ -67,8 +67,10 @@ def test_each_table_is_known_here() -> None:
 
 
 @pytest.mark.parametrize("service", STORES)
-def test_a_worker_removes_what_nobody_will_ask_for_and_nothing_else(service: str, broker: str, tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path}/service.db")
+def test_a_worker_removes_what_nobody_will_ask_for_and_nothing_else(
+    service: str, broker: str, database_url: str, tmp_path: Path
+) -> None:
+    database = Database(database_url)
     database.create(STORES[service])
     kept = [each for each in KEPT if each.service == service]
     known = STORES[service].tables | tables.metadata.tables
@@ -84,7 +86,7 @@ def test_a_worker_removes_what_nobody_will_ask_for_and_nothing_else(service: str
             return {str(each): set(connection.scalars(select(each).where(each.is_not(None)))) for each in columns}
 
     expected = {str(column): {f"age-{age}" for age in ages} for column, ages in columns.items()}
-    with worker(service, broker, tmp_path) as log:
+    with worker(service, broker, database_url, tmp_path) as log:
         poll_until(lambda: '"ready"' in log.read_text(), "the worker works")
         poll_until(lambda: left() == expected, "housekeeping is done")
     after = left()
@@ -94,10 +96,10 @@ def test_a_worker_removes_what_nobody_will_ask_for_and_nothing_else(service: str
 
 
 @contextmanager
-def worker(service: str, broker: str, folder: Path) -> Iterator[Path]:
+def worker(service: str, broker: str, database_url: str, folder: Path) -> Iterator[Path]:
     """Run a service's worker, and at the end stop it in order; yields its log."""
     environment = {
-        "DATABASE_URL": f"sqlite:///{folder}/service.db",
+        "DATABASE_URL": database_url,
         "KAFKA_BOOTSTRAP_SERVERS": broker,
         "STATUS_FILE": f"{folder}/status.json",
         "SMTP_HOST": "127.0.0.1",

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -45,13 +46,15 @@ def noted(database: Database) -> dict[str, list[int]]:
 
 
 async def test_ten_records_of_each_key_are_handled_in_order_although_relay_and_worker_are_killed_again_and_again(
-    kafka: Kafka, database: Database, service: Service, tmp_path: Path
+    kafka: Kafka, database: Database, new_database: Callable[[], str], service: Service, tmp_path: Path
 ) -> None:
     database.create(metadata)
     topic = await kafka.topic("parcels")
     ParcelMoved.topic = topic
-    relay = TinyService(tmp_path / "tiny.db", kafka.broker, topic, instance_id=unique("relay"))
-    outbox = Database(f"sqlite:///{relay.database}")
+    relay = TinyService(
+        tmp_path / "tiny.db", kafka.broker, topic, instance_id=unique("relay"), database_url=new_database()
+    )
+    outbox = Database(relay.database_url)
     outbox.create()
     subscription = within_transaction(ParcelMoved, note, lambda connection: connection)
 

@@ -25,11 +25,18 @@ def order(order_id: str) -> "tuple[bytes, bytes, list[tuple[str, bytes]]]":
 
 
 async def test_a_service_creates_its_topics_handles_publishes_and_at_sigterm_ends_with_all_spans_exported(
-    kafka: Kafka, tmp_path: Path
+    kafka: Kafka, tmp_path: Path, database_url: str
 ) -> None:
     orders, invoices = unique("orders"), unique("invoices")
     with collecting() as collected:
-        tiny = TinyService(tmp_path / "tiny.db", kafka.broker, invoices, orders, otlp=collected.endpoint)
+        tiny = TinyService(
+            tmp_path / "tiny.db",
+            kafka.broker,
+            invoices,
+            orders,
+            otlp=collected.endpoint,
+            database_url=database_url,
+        )
         with tiny.run():
             await tiny.ready()
             await kafka.put(orders, order("o-1"), (b"k", b"garbage", []))

@@ -44,7 +44,9 @@ def reader(writer: Engine) -> Engine:
 
 def poller(url: URL) -> Engine:
     """Return an engine whose connections are the caller's alone, in autocommit mode, and end when they are closed."""
-    return _engine(url, _POLL_ANSWER_TIMEOUT_S, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    # There is nothing to reset at the end, which may be that of a session that broke off.
+    how = {"poolclass": NullPool, "isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
+    return _engine(url, _POLL_ANSWER_TIMEOUT_S, **how)
 
 
 def _engine(url: URL, answer_timeout: float, **how: Any) -> Engine:
