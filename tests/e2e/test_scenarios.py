@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, text
 from stack import Settings, Stack
 from stack.services import database_url, instrumented, tool_environment
 
+from tests.contracts.asyncapi import Document
 from tests.e2e.polling import poll_until
 from tests.e2e.records import records_of
 from tests.e2e.scenarios import INVOICES, MAILS, REDRIVEN, TOPICS, TRACES, shape
@@ -96,6 +97,23 @@ def test_every_process_span_names_the_scenario(demo_shop: Shop, orders: Mapping[
 
     named = {span.name: span.tags.get("demo.scenario") for span in trace.spans}
     assert named == {name: scenario if name.startswith("process ") else None for name in named}
+
+
+def test_every_record_on_every_topic_is_as_the_asyncapi_document_says(
+    demo: Stack, demo_shop: Shop, orders: Mapping[str, Placed]
+) -> None:
+    document = Document(requests.get(f"{demo_shop.orders_url}/asyncapi.json", timeout=10).json())
+    for scenario, order in orders.items():
+        expect_trace(demo_shop, order.trace_id, TRACES[scenario])
+    found = [each for order in orders.values() for each in records_of(demo.settings.kafka, order.order_id, *ALL_TOPICS)]
+
+    assert {record.topic for record in found} == document.channels.keys() == set(ALL_TOPICS)
+    for record in found:
+        assert (record.topic, document.objections(record.topic, dict(record.headers), record.value)) == (
+            record.topic,
+            [],
+        )
+        assert "traceparent" in dict(record.headers)
 
 
 def test_slow_billing_takes_three_seconds(demo_shop: Shop, orders: Mapping[str, Placed]) -> None:

@@ -14,6 +14,7 @@ from stack.services import OTEL_ENV, env_file
         ("/healthz", False),
         ("/readyz", False),
         ("/openapi.json", False),
+        ("/asyncapi.json", False),
         ("/ordersheet", False),
         ("/orders-old", False),
         ("/static/orders", False),

@@ -3,6 +3,7 @@
 import json
 import logging
 from http import HTTPStatus
+from importlib import resources
 
 from eventbus import Database, Outbox, OutboxLimit
 from flask import Flask, Response, request
@@ -74,6 +75,12 @@ def create_app(database: Database, *, trace_url: str | None = None, outbox_limit
     @app.get("/openapi.json")
     def description() -> Response:
         return _json(openapi.DOCUMENT)
+
+    events = resources.files("orders").joinpath("asyncapi.json").read_bytes()
+
+    @app.get("/asyncapi.json")
+    def description_of_events() -> Response:
+        return Response(events, content_type="application/json")
 
     return app
 

@@ -47,6 +47,7 @@ def _schemas() -> dict[str, Any]:
                 "items": {"type": "array", "items": _ref("Item")},
             },
         },
+        "Document": {"type": "object"},
         "Status": {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}},
         "Problem": {
             "type": "object",
@@ -131,6 +132,12 @@ DOCUMENT: dict[str, Any] = {
                     "404": _problem("There is no such order."),
                     "503": _problem("The order cannot be read now.", Retry_After={"type": "string"}),
                 },
+            }
+        },
+        "/asyncapi.json": {
+            "get": {
+                "operationId": "describeEvents",
+                "responses": {"200": _answer("AsyncAPI: what the services tell each other through Kafka.", "Document")},
             }
         },
         "/healthz": {"get": {"operationId": "alive", "responses": {"200": _answer("The process lives.", "Status")}}},
