@@ -565,7 +565,7 @@ def work(consumer: FakeConsumer, service: Service, patience: Any, subscriptions:
 async def test_offsets_that_cannot_be_committed_are_kept_and_committed_later(
     error: Exception, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    monkeypatch.setattr("eventbus.worker.COMMIT_AGAIN_AFTER_S", 0.3)
+    monkeypatch.setattr("eventbus.offsets.COMMIT_AGAIN_AFTER_S", 0.3)
     consumer = FakeConsumer("orders", error)
     patience = make_patience(tmp_path)
     worker = work(consumer, service, patience, [Handler().on("orders")])
@@ -584,7 +584,7 @@ async def test_offsets_that_cannot_be_committed_are_kept_and_committed_later(
 async def test_offsets_of_partitions_that_have_gone_are_forgotten(
     error: Exception, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("eventbus.worker.COMMIT_AGAIN_AFTER_S", 0.3)
+    monkeypatch.setattr("eventbus.offsets.COMMIT_AGAIN_AFTER_S", 0.3)
     consumer = FakeConsumer("orders", error)
     consumer.lose_at_first_commit = {TopicPartition("orders", 0)}
     patience = make_patience(tmp_path)

@@ -2,11 +2,9 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Collection, Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, KafkaError
 from aiokafka_otel import process_span
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import Span
@@ -15,7 +13,9 @@ from eventbus.cloudevents import Message, decode
 from eventbus.dead_letters import DeadLetters
 from eventbus.errors import INFRASTRUCTURE, Poison, describe
 from eventbus.membership import Fenced, Membership
-from eventbus.origin import Origin, due_of
+from eventbus.not_due import NotDue
+from eventbus.offsets import Offsets
+from eventbus.origin import Origin
 from eventbus.patience import Patience, Stopped, backoff
 from eventbus.retry import Retry
 from eventbus.spans import mark_failed, note_failure
@@ -24,10 +24,7 @@ from eventbus.watchdog import Progress
 
 log = logging.getLogger(__name__)
 
-COMMIT_EVERY_S = 0.2
 FINISH_BEFORE_REVOCATION_S = 5
-COMMIT_TIMEOUT_S = 2
-COMMIT_AGAIN_AFTER_S = 2
 
 
 class Worker:
@@ -66,10 +63,8 @@ class Worker:
         self._before = before
         self._after_commit = after_commit
         self._in_hand = asyncio.Lock()
-        self._done: dict[TopicPartition, int] = {}
-        self._paused_until: dict[TopicPartition, float] = {}
-        self._put_back: dict[TopicPartition, int] = {}
-        self._commit_due = 0.0
+        self._offsets = Offsets(consumer, bench.spans, patience.status)
+        self._not_due = NotDue(consumer, topic=retry.topic, delay_s=retry.delay_s)
         self._wait: asyncio.Timeout | None = None
 
     async def run(self) -> None:
@@ -90,7 +85,7 @@ class Worker:
                 if record := await self._next_record():
                     async with self._in_hand:
                         await self._process(record)
-                if self._done and asyncio.get_running_loop().time() >= self._commit_due:
+                if (due := self._offsets.due_at) is not None and asyncio.get_running_loop().time() >= due:
                     await self.commit()
         except Stopped:
             log.info("stopping with a record unfinished: it is handled after the next start")
@@ -103,8 +98,8 @@ class Worker:
 
         Without a span: that of a record is opened when its work begins, and has ended before its offset is committed.
         """
-        self._resume_due()
-        alarms = [*self._paused_until.values(), *([self._commit_due] if self._done else [])]
+        self._not_due.resume()
+        alarms = [at for at in (self._not_due.next_at, self._offsets.due_at) if at is not None]
         try:
             async with asyncio.timeout_at(min(alarms, default=None)) as self._wait:
                 with suppress_instrumentation():
@@ -113,29 +108,7 @@ class Worker:
             return None
         finally:
             self._wait = None
-        return None if self._put_back_until_due(record) else record
-
-    def _put_back_until_due(self, record: ConsumerRecord[bytes, bytes]) -> bool:
-        """Pause the partition of a record that is not due yet, and say whether it was so."""
-        if record.topic != self._retry.topic:
-            return False
-        partition = TopicPartition(record.topic, record.partition)
-        # Clocks differ, and a header may say anything: nobody waits longer than one delay.
-        wait = min(due_of(record) - time.time(), self._retry.delay_s)
-        if wait <= 0 or self._put_back.get(partition) == record.offset:
-            return False
-        self._put_back[partition] = record.offset
-        self._consumer.pause(partition)
-        self._consumer.seek(partition, record.offset)
-        self._paused_until[partition] = asyncio.get_running_loop().time() + wait
-        return True
-
-    def _resume_due(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for partition in [each for each, until in self._paused_until.items() if until <= now]:
-            del self._paused_until[partition]
-            if partition in self._consumer.assignment():
-                self._consumer.resume(partition)
+        return None if self._not_due.put_back(record) else record
 
     async def _interrupt_wait_at_stop(self) -> None:
         await self._patience.stop.wait()
@@ -155,7 +128,7 @@ class Worker:
                 stopped = error
         if stopped:
             raise stopped
-        self._done[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        self._offsets.finished(record)
 
     async def _work_on(self, record: ConsumerRecord[bytes, bytes], span: Span) -> None:
         origin = Origin.of(record)
@@ -217,33 +190,11 @@ class Worker:
             self._membership.taken()
             self._interrupt_wait()
         self._member_id = member_id
-        # A partition that comes anew is not paused: its first record says when it is due.
-        self._paused_until.clear()
+        self._not_due.forget()
 
     async def commit(self) -> None:
-        """Commit the offsets of finished records; what fails is tried again, unless the partitions are gone."""
-        now = asyncio.get_running_loop().time
-        self._commit_due = now() + COMMIT_EVERY_S
-        assigned = self._consumer.assignment()
-        offsets = {partition: offset for partition, offset in self._done.items() if partition in assigned}
-        self._done = {}
-        if offsets:
-            # What is committed does not come again: its spans must be safe before.
-            await asyncio.to_thread(self._bench.spans.flush)
-        try:
-            async with asyncio.timeout(COMMIT_TIMEOUT_S):
-                if offsets:
-                    with suppress_instrumentation():
-                        await self._consumer.commit(offsets)
-        except CommitFailedError:
-            log.warning("offsets not committed after a rebalance: the inbox knows what is repeated")
-        except (KafkaError, TimeoutError) as error:
-            log.warning("offsets not committed", extra={"error": type(error).__name__})
-            self._done = {**offsets, **self._done}
-            self._commit_due = now() + COMMIT_AGAIN_AFTER_S
-            self._patience.status.trouble("offsets", f"not committed: {type(error).__name__}")
-            return
-        self._patience.status.fine("offsets")
+        """Commit the offsets of finished records."""
+        await self._offsets.commit()
 
 
 class _FinishBeforeRevocation(ConsumerRebalanceListener):

@@ -1,0 +1,62 @@
+"""The offsets of finished records, and their commit."""
+
+import asyncio
+import logging
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, KafkaError
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+from eventbus.spans import Flusher
+from eventbus.status import Status
+
+log = logging.getLogger(__name__)
+
+COMMIT_EVERY_S = 0.2
+COMMIT_TIMEOUT_S = 2
+COMMIT_AGAIN_AFTER_S = 2
+
+
+class Offsets:
+    """Commit the offsets of finished records at most every 200 ms, each after the spans of its record are exported."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, spans: Flusher, status: Status) -> None:
+        self._consumer = consumer
+        self._spans = spans
+        self._status = status
+        self._done: dict[TopicPartition, int] = {}
+        self._due = 0.0
+
+    def finished(self, record: ConsumerRecord[Any, Any]) -> None:
+        """Note that all work on *record* is durable."""
+        self._done[TopicPartition(record.topic, record.partition)] = record.offset + 1
+
+    @property
+    def due_at(self) -> float | None:
+        """When the next commit is due, by the clock of the event loop; None where there is nothing to commit."""
+        return self._due if self._done else None
+
+    async def commit(self) -> None:
+        """Commit what is finished; what fails is tried again, unless the partitions are gone."""
+        now = asyncio.get_running_loop().time
+        self._due = now() + COMMIT_EVERY_S
+        assigned = self._consumer.assignment()
+        offsets = {partition: offset for partition, offset in self._done.items() if partition in assigned}
+        self._done = {}
+        try:
+            if offsets:
+                # What is committed does not come again: its spans must be safe before.
+                await asyncio.to_thread(self._spans.flush)
+                async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                    with suppress_instrumentation():
+                        await self._consumer.commit(offsets)
+        except CommitFailedError:
+            log.warning("offsets not committed after a rebalance: the inbox knows what is repeated")
+        except (KafkaError, TimeoutError) as error:
+            log.warning("offsets not committed", extra={"error": type(error).__name__})
+            self._done = {**offsets, **self._done}
+            self._due = now() + COMMIT_AGAIN_AFTER_S
+            self._status.trouble("offsets", f"not committed: {type(error).__name__}")
+            return
+        self._status.fine("offsets")
