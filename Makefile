@@ -32,6 +32,10 @@ status: $(UV_READY) ## tell how every part is
 order: $(UV_READY) ## place one order with the system that runs, and draw its journey
 	@$(STACK) order
 
+.PHONY: lag
+lag: $(UV_READY) ## tell how far billing and notifier are behind, and who reads
+	@$(STACK) run -- eventbus lag
+
 .PHONY: dlq
 dlq: $(UV_READY) ## list the dead letters; DO="show --all", DO="redrive --all", DO=--help do more
 	@$(STACK) run -- eventbus dlq $(or $(DO),list)

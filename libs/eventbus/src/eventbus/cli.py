@@ -1,6 +1,7 @@
-"""The command `eventbus`: what an operator does with dead letters."""
+"""The command `eventbus`: what an operator does with dead letters, and how far consumers are behind."""
 
 import asyncio
+import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -12,6 +13,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from eventbus import lag as lags
 from eventbus.dlq import dealing, screen
 from eventbus.dlq.desk import sitting
 from eventbus.dlq.marks import Deed
@@ -41,6 +43,23 @@ def main() -> None:
     # What they have to say ends as one line of ours; aiokafka repeats it for as long as a broker is away.
     for name in ("aiokafka", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+@main.command(epilog=_EPILOG)
+@click.option("--group", "groups", metavar="NAME", multiple=True, help="This consumer group only, like billing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def lag(groups: tuple[str, ...], as_json: bool) -> None:
+    """Show how far consumer groups are behind, and who reads.
+
+    What a group was given and has not finished counts too, for a moment: offsets are committed after the work.
+    """
+    positions = _ask(lambda servers: lags.positions(servers, groups))
+    if not positions:
+        click.echo("no such group has read anything", err=True)
+        raise SystemExit(1)
+    lines = [json.dumps(vars(each)) for each in positions] if as_json else lags.table(positions)
+    for line in (*lines, *(() if as_json else lags.summary(positions))):
+        click.echo(screen.printable(line))
 
 
 @main.group(epilog=_EPILOG)
