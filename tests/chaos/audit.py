@@ -33,6 +33,8 @@ class Audit:
         self._read: dict[int, int] = {}
         self.traces: dict[str, Spans] = defaultdict(dict)
         self.reports = 0
+        self.latest: dict[str, float] = {}
+        """When the last span of each process ended, in seconds since the epoch, by `service.instance.id`."""
 
     def read(self) -> int:
         """Read what was written since the last look; return how many reports there are in all.
@@ -53,6 +55,8 @@ class Audit:
     def add(self, span: Span) -> None:
         """Take a report."""
         self.reports += 1
+        process = span.tags.get("service.instance.id", "")
+        self.latest[process] = max(self.latest.get(process, 0.0), (span.end or 0) / 1e6)
         lean = replace(span, tags={name: value for name, value in span.tags.items() if name in KEPT})
         self.traces[span.trace_id].setdefault((span.id, span.parent_id), lean)
 

@@ -36,7 +36,8 @@ class Finding:
 class Fault:
     """One disturbance. Times are seconds since the epoch.
 
-    From `began` to `ended` something was disturbed; `ready` is when what was started instead said so.
+    From `began` to `ended` something was disturbed; `ready` is when what was started instead said so, `caught_up` when
+    what had waited meanwhile was there.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Fault:
     began: float
     ended: float
     ready: float | None = None
+    caught_up: float | None = None
     note: str = ""
     written: Mapping[str, Record] = field(default_factory=dict, repr=False)
     """What was written into topics by hand: by its key, where it is."""

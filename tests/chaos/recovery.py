@@ -16,7 +16,7 @@ class Recovery:
     until the first record was handled (`first`); None where nothing was started, or nothing was to be handled.
 
     After poison `first` is how long a record of it held up its partition at most; where another relay takes over it
-    counts from the end of the disturbance.
+    counts from the end of the disturbance, and after an outage of the Collector until all spans that waited are there.
     """
 
     fault: str
@@ -43,7 +43,7 @@ class Work:
                 # Of several relays another one takes over, whether what was killed starts again or not.
                 taken_over = fault.target in relays and len(relays) > 1
                 since = fault.ended if taken_over else fault.ready
-                first = self._first(relays if taken_over else self._who(fault.target), fault.ended)
+                first = fault.caught_up or self._first(relays if taken_over else self._who(fault.target), fault.ended)
                 start = None if taken_over else fault.ready - fault.ended
                 yield Recovery(fault.name, fault.target, start, None if first is None else max(0.0, first - since))
 

@@ -46,7 +46,7 @@ def check(scene: Scene, *, patience: float = 30) -> Report:
     ledger = scene.ledger.by_number()
     excuses = Excuses(scene.faults, replicas=len(scene.workers("notifier")))
     by_hand = {record for fault in scene.faults for record in fault.written.values()}
-    traces = Traces(scene.audit.traces, ledger, seen.orders, by_hand, excuses)
+    traces = Traces(scene.audit.traces, ledger, seen.orders, seen.mailed, by_hand, excuses)
     findings = {*judge(ledger, seen, scene.faults, excuses), *traces.judge()}
     drawn = _sample(scene, seen, findings, traces) if scene.zipkin else {}
     in_zipkin = look_at(scene.stack.settings.zipkin_url, drawn)

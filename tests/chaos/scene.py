@@ -85,7 +85,7 @@ class Scene:
         began = time.time()
         yield note
         ended = note.ended or time.time()
-        fault = Fault(name, target, began, ended, note.ready, note.text, note.written)
+        fault = Fault(name, target, began, ended, note.ready, note.caught_up, note.text, note.written)
         self.faults.append(fault)
         print(f"  {_clock(began)} {name} {target}: {ended - began:.1f} s {note.text}".rstrip(), flush=True)
 
@@ -96,6 +96,7 @@ class Note:
 
     ended: float | None = None
     ready: float | None = None
+    caught_up: float | None = None
     text: str = ""
     written: dict[str, Record] = field(default_factory=dict)
 

@@ -42,6 +42,11 @@ class Seen:
     unread: Mapping[str, frozenset[str]] = field(default_factory=dict)  # keys beyond a group's offsets
     letters: Mapping[str, frozenset[str]] = field(default_factory=dict)  # keys in a group's dead letters
 
+    @property
+    def mailed(self) -> dict[str, float]:
+        """When each order's last e-mail came."""
+        return {mail.order_id: mail.at for mail in sorted(self.mails, key=lambda mail: mail.at)}
+
 
 class Sources:
     """The databases of the three services and the mailbox."""

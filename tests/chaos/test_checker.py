@@ -57,7 +57,7 @@ class Run:
     def findings(self, *, replicas: int = 1) -> set[Finding]:
         excuses = Excuses(self.faults, replicas=replicas)
         by_hand = {record for fault in self.faults for record in fault.written.values()}
-        traces = Traces(self.traces, self.ledger, self.seen.orders, by_hand, excuses, self.apart)
+        traces = Traces(self.traces, self.ledger, self.seen.orders, self.seen.mailed, by_hand, excuses, self.apart)
         return {*judge(self.ledger, self.seen, self.faults, excuses), *traces.judge()}
 
     def kinds(self) -> set[tuple[str, str]]:
@@ -364,7 +364,7 @@ def test_a_web_process_killed_later_explains_nothing() -> None:
 @pytest.mark.parametrize(("seconds", "explained"), [(20, False), (60, True)])
 def test_only_an_outage_longer_than_the_exporters_patience_explains_lost_spans(seconds: float, explained: bool) -> None:
     run = Run.good()
-    run.faults.append(Fault("away", "collector", T - 1, T - 1 + seconds))
+    run.faults.append(Fault("away", "collector", T + 9, T + 9 + seconds))  # it is mailed at T + 10
     run.drop(row(1, 4))
 
     assert (run.findings() == set()) is explained

@@ -33,6 +33,8 @@ class Traces:
     traces: Mapping[str, Spans]
     ledger: Mapping[int, Entry]
     orders: Collection[Order]
+    mailed: Mapping[str, float]
+    """When the last step of an order was done, in seconds since the epoch."""
     by_hand: Collection[Record]
     excuses: Excuses
     apart: Apart = field(default_factory=Apart)
@@ -66,7 +68,8 @@ class Traces:
             self.apart.server_spans.add(trace_id)
             # With the span its children lose their parent, and nothing else.
             found = [each for each in found if each.detail not in (f"{SERVER}", _no_parent(SENT))]
-        if entry and found and self.excuses.lost_in_outage(entry.sent, _last_end(spans, entry.answered)):
+        done = self.mailed.get(order.order_id, float("inf"))
+        if entry and found and self.excuses.lost_in_outage(entry.sent, done):
             self.apart.in_outage.add(trace_id)
             return
         yield from found
@@ -156,7 +159,3 @@ SENT: Final = "orders send orders"
 
 def _no_parent(name: str) -> str:
     return f"{name}: its parent is not there"
-
-
-def _last_end(spans: Spans, otherwise: float) -> float:
-    return max((span.end / 1e6 for span in spans.values() if span.end), default=otherwise)
