@@ -21,17 +21,19 @@ def drain(scene: Scene, *, patience: float) -> Seen:
     before: object = None
     moved = told = time.monotonic()
     while True:
-        seen = scene.sources.look()
-        now = (seen, scene.audit.read())
+        now = (scene.sources.progress(), scene.audit.read())
         if now != before:
             before, moved = now, time.monotonic()
         still = time.monotonic() - moved
-        missing = list(_missing(scene, seen)) if still > QUIET_S or time.monotonic() - told > TOLD_EVERY_S else None
-        if (missing == [] and still > QUIET_S) or still > patience:
-            return seen
-        if missing and time.monotonic() - told > TOLD_EVERY_S:
-            told = time.monotonic()
-            print(f"  waiting: {', '.join(missing)}", flush=True)
+        to_tell = time.monotonic() - told > TOLD_EVERY_S
+        if still > QUIET_S or to_tell:
+            seen = scene.sources.look()
+            missing = list(_missing(scene, seen))
+            if still > (patience if missing else QUIET_S):
+                return seen
+            if to_tell:
+                told = time.monotonic()
+                print(f"  waiting: {', '.join(missing)}", flush=True)
         time.sleep(EVERY_S)
 
 

@@ -1,9 +1,9 @@
 """The mail server of a run: it delivers into the stack's Maildir, and refuses, hangs or goes away when told."""
 
-import mailbox
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from types import TracebackType
 from typing import Any, Self
 
@@ -64,11 +64,15 @@ class Post:
 class _Office(PostOffice):
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        self._maildir = mailbox.Maildir(folder)
+        self._tmp, self._new = (folder / name for name in ("tmp", "new"))
+        for each in (self._tmp, self._new):
+            each.mkdir(parents=True, exist_ok=True)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> Any:
         answer = await super().handle_DATA(server, session, envelope)
         while self.accepted:
-            self._maildir.add(self.accepted.pop().original_content or b"")
+            name = token_hex(16)
+            # Without a sync to disk: this server is never killed.
+            (self._tmp / name).write_bytes(self.accepted.pop().original_content or b"")
+            (self._tmp / name).rename(self._new / name)
         return answer
