@@ -2,15 +2,20 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from secrets import token_hex
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from tests.chaos.findings import Record
 from tests.e2e.polling import poll_until
+
+T = TypeVar("T")
 
 GROUPS: Mapping[str, str] = {"billing": "orders", "notifier": "invoices"}
 READ_S = 20
@@ -23,21 +28,17 @@ class Topics:
 
     servers: str
 
-    def names(self) -> set[str]:
-        """Return the topics that there are."""
-        return asyncio.run(self._names())
-
     def lags(self) -> dict[str, int]:
         """Count the records that each group has still to read, retries included."""
-        return asyncio.run(self._lags())
+        return _ask(self._lags)
 
     def unread(self) -> dict[str, frozenset[str]]:
         """Return the keys of the records that each group has still to read."""
-        return asyncio.run(self._unread())
+        return _ask(self._unread)
 
     def letters(self) -> dict[str, frozenset[str]]:
         """Return the keys of each group's dead letters."""
-        return asyncio.run(self._letters())
+        return _ask(self._letters)
 
     def rewind(self, group: str, records: int) -> dict[str, int]:
         """Set a group whose members have stopped back by so many records a partition; return the offsets by partition.
@@ -46,10 +47,6 @@ class Topics:
         """
         poll_until(lambda: asyncio.run(self._state(group)) == "Empty", f"the group {group} is empty", timeout=REWIND_S)
         return asyncio.run(self._rewind(group, records))
-
-    async def _names(self) -> set[str]:
-        async with self._admin() as admin:
-            return set(await admin.list_topics())
 
     async def _lags(self) -> dict[str, int]:
         lags = {}
@@ -122,6 +119,18 @@ class Topics:
             (answer,) = await admin.describe_consumer_groups([group])
         _error, _group, state, *_ = answer.groups[0]
         return state
+
+
+def _ask(question: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Return the answer of a broker that may have come up this moment: its groups come a little later."""
+    deadline = time.monotonic() + READ_S
+    while True:
+        try:
+            return asyncio.run(question())
+        except KafkaError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def group_of(topic: str) -> str:
