@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from eventbus.cli import dlq
+from eventbus.cli import dlq, main
 
 from .support import Kafka, OrderPlaced, encoded, eventually, read_status, unique
 
@@ -48,3 +48,12 @@ def test_the_commands_for_dead_letters_are_understood(page: Path) -> None:
     assert len(commands) >= 4
     for name, *arguments in (shlex.split(plain or by_make) for plain, by_make in commands):
         dlq.commands[name].make_context(name, arguments)
+
+
+@pytest.mark.parametrize("page", [README, OPERATIONS], ids=lambda page: page.name)
+def test_the_commands_for_lag_and_outbox_are_understood(page: Path) -> None:
+    commands = re.findall(r"eventbus ((?:lag|outbox)\b[^#\n`]*)", page.read_text())
+
+    assert len(commands) >= 3
+    for name, *arguments in map(shlex.split, commands):
+        main.commands[name].make_context(name, arguments)

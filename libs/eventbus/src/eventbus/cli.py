@@ -1,4 +1,4 @@
-"""The command `eventbus`: what an operator does with dead letters, and how far consumers are behind."""
+"""The command `eventbus`: what an operator does with dead letters; how far consumers and outboxes are behind."""
 
 import asyncio
 import json
@@ -13,6 +13,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from eventbus import backlog
 from eventbus import lag as lags
 from eventbus.dlq import dealing, screen
 from eventbus.dlq.desk import sitting
@@ -43,6 +44,9 @@ def main() -> None:
     # What they have to say ends as one line of ours; aiokafka repeats it for as long as a broker is away.
     for name in ("aiokafka", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+main.add_command(backlog.show, "outbox")
 
 
 @main.command(epilog=_EPILOG)
