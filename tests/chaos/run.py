@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from journey import ORDER_JOURNEY
 from stack import Settings, Stack
+from stack.zipkin import MAX_SPANS
 
 from tests.chaos.checker import judge
 from tests.chaos.conductor import conduct
@@ -74,9 +76,13 @@ def _sample(scene: Scene, seen: Seen, findings: set[Finding], traces: Traces) ->
     restart = max((fault.ended for fault in scene.faults if fault.target == "zipkin"), default=0.0)
     ledger = scene.ledger.by_number()
     broken = {finding.subject for finding in findings} | traces.apart.server_spans | traces.apart.in_outage
+    # Zipkin forgets the oldest when it is full: repeats and refusals have spans, too, so half of what fits is safe.
+    kept = sorted(
+        (order for order in seen.orders if order.number in ledger), key=lambda order: ledger[order.number].sent
+    )[-MAX_SPANS // (2 * len(ORDER_JOURNEY)) :]
     whole = {
         order.trace_id: ledger[order.number].caller
-        for order in seen.orders
-        if order.trace_id not in broken and order.number in ledger and ledger[order.number].sent > restart
+        for order in kept
+        if order.trace_id not in broken and ledger[order.number].sent > restart
     }
     return {each: whole[each] for each in scene.random.sample(sorted(whole), min(SAMPLE, len(whole)))}

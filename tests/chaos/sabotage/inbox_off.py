@@ -5,4 +5,4 @@ from eventbus.inbox import Inbox
 
 def apply() -> None:
     Inbox.knows = lambda *_: False
-    Inbox.add = lambda *_: None
+    Inbox.take = lambda *_: True
