@@ -1,13 +1,24 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from eventbus import Database, Event, Outbox, Poison, Subscription, outside_transaction, within_transaction
+from eventbus import (
+    Database,
+    Event,
+    Outbox,
+    OutboxLimit,
+    Poison,
+    Subscription,
+    Unavailable,
+    outside_transaction,
+    within_transaction,
+)
 from eventbus.cloudevents import Message
 from eventbus.inbox import Inbox
 from eventbus.outbox import MAX_EVENT_BYTES
 from eventbus.subscription import Bench, Outcome
 from eventbus.tables import inbox, outbox
 from sqlalchemy import Connection, insert
+from sqlalchemy.exc import OperationalError
 
 from .support import OrderPlaced, count, effects, effects_of
 
@@ -146,3 +157,35 @@ def test_outside_of_a_transaction_a_failure_is_not_remembered_as_done(database: 
 
     assert left == 0
     assert outcome is Outcome.HANDLED
+
+
+def test_outside_of_a_transaction_an_effect_is_not_repeated_while_the_database_does_not_remember_it(
+    database: Database,
+) -> None:
+    post, failing = Post(database), iter([True, True, False])
+
+    def note_late(connection: Connection, sent: str) -> None:
+        note(connection, sent)
+        if next(failing):
+            raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    subscription = outside_transaction(OrderPlaced, mail, post, record=note_late)
+    for _ in range(2):
+        with pytest.raises(OperationalError):
+            apply(subscription, database)
+    left = count(database, inbox)
+    outcomes = [apply(subscription, database) for _ in range(2)]
+
+    assert left == 0
+    assert outcomes == [Outcome.HANDLED, Outcome.DUPLICATE]
+    assert post.sent == ["o-1"]
+    assert effects_of(database) == ["somebody else's", "mail of o-1"]
+
+
+def test_outside_of_a_transaction_nothing_is_begun_without_room_to_remember_it(on_sqlite: Database) -> None:
+    post = Post(on_sqlite)
+    full = Bench(on_sqlite, Inbox("notifier"), Outbox("notifier", OutboxLimit(min_free_disk_mb=10**9)))
+    with pytest.raises(Unavailable, match="MB of disk are free"):
+        outside_transaction(OrderPlaced, mail, post, record=note).apply(full, MESSAGE)
+
+    assert post.sent == []

@@ -1,6 +1,7 @@
 """A message that comes twice is mailed once."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from eventbus import Database, Outbox, Poison, Subscription, Transient, outside_transaction
@@ -79,16 +80,36 @@ def test_poison_is_not_noted_as_mailed(
     assert mails_noted(bench) == []
 
 
-def test_a_mail_whose_note_was_lost_is_repeated_under_the_same_message_id(
-    notifying: Subscription, bench: Bench, office: PostOffice, invoice: InvoiceIssued
-) -> None:
+@contextmanager
+def unable_to_note(bench: Bench) -> Iterator[None]:
+    """Let nobody note an e-mail."""
     with bench.database.write() as connection:
         connection.execute(text("ALTER TABLE mails RENAME TO gone"))
-    with pytest.raises(SQLAlchemyError):
-        notifying.apply(bench, Message("m-1", invoice))
+    yield
     with bench.database.write() as connection:
         connection.execute(text("ALTER TABLE gone RENAME TO mails"))
-    notifying.apply(bench, Message("m-1", invoice))
+
+
+def test_a_mail_that_cannot_be_noted_is_not_sent_again_meanwhile(
+    notifying: Subscription, bench: Bench, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    with unable_to_note(bench):
+        for _ in range(3):
+            with pytest.raises(SQLAlchemyError):
+                notifying.apply(bench, Message("m-1", invoice))
+    outcome = notifying.apply(bench, Message("m-1", invoice))
+
+    assert outcome is Outcome.HANDLED
+    assert len(office.mails) == len(mails_noted(bench)) == 1
+
+
+def test_a_mail_whose_note_was_lost_with_its_process_is_repeated_under_the_same_message_id(
+    notifying: Subscription, bench: Bench, mailer: Mailer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    with unable_to_note(bench), pytest.raises(SQLAlchemyError):
+        notifying.apply(bench, Message("m-1", invoice))
+    next_process = outside_transaction(InvoiceIssued, mail_invoice, mailer, record=store.note_sent)
+    next_process.apply(bench, Message("m-1", invoice))
 
     first, second = office.mails
     assert first["Message-ID"] == second["Message-ID"]

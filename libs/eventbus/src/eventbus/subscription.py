@@ -76,20 +76,26 @@ def outside_transaction(
     """Handle an event whose effect no transaction can hold, such as an e-mail: look up, act, remember.
 
     *record* keeps what the handler returned, in one transaction with the inbox row. The effect happens at least once; a
-    crash between acting and remembering repeats it. No lock is held meanwhile.
+    crash between acting and remembering repeats it. No lock is held meanwhile. While the database does not remember,
+    only that is tried again; without room on its disk nothing is begun.
     """
+    not_remembered: dict[str, R] = {}
 
     def apply(bench: Bench, message: Message) -> Outcome:
         assert isinstance(message.event, event_type)
         with bench.database.read() as connection:
             if bench.inbox.knows(connection, message.id):
+                not_remembered.pop(message.id, None)
                 return Outcome.DUPLICATE
-        done = handler(message.event, dependency)
+            bench.outbox.check_room(connection)
+        if message.id not in not_remembered:
+            not_remembered[message.id] = handler(message.event, dependency)
         # Once it is remembered the handler is not called again: the spans of its effect must be safe before.
         bench.spans.flush()
         with bench.database.write() as connection:
             bench.inbox.take(connection, message.id)
-            record(connection, done)
+            record(connection, not_remembered[message.id])
+        del not_remembered[message.id]
         return Outcome.HANDLED
 
     return Subscription(event_type, apply)
