@@ -1,12 +1,14 @@
-"""What a worker's status file says about it."""
+"""What a worker's status file, or the answer of a web process, says about it."""
 
 import json
 import os
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from stack.probes import status_ready
+from stack.probes import http_ok, status_ready
 
 
 @pytest.mark.parametrize(
@@ -33,3 +35,29 @@ def test_a_worker_is_ready_if_it_says_so_and_said_it_lately(
 
 def test_a_worker_that_never_said_anything_is_not_ready(tmp_path: Path) -> None:
     assert status_ready(tmp_path / "status.json")() == "has not written its status yet"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"title": "Service Unavailable", "detail": "the outbox is full"}', ": the outbox is full"),
+        (b"<html>no</html>", ""),
+        (b"[]", ""),
+        (b"\xff", ""),
+    ],
+)
+def test_a_service_that_is_not_ready_is_quoted(body: bytes, said: str) -> None:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(503)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.handle_request).start()
+        answer = http_ok(server.server_port, "/readyz")()
+
+    assert answer == f"GET /readyz on port {server.server_port} answers 503{said}"

@@ -19,20 +19,29 @@ KAFKA_METADATA = struct.pack(">ihhih5sib", 20, 3, 4, 1, 5, b"stack", 0, 0)
 
 
 def http_ok(port: int, path: str) -> Probe:
-    """Ready when GET answers 200."""
+    """Ready when GET answers 200; the reason why not is what a problem document (RFC 9457) says."""
 
     def probe() -> str | None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
-            return None if response.status == 200 else f"GET {path} on port {port} answers {response.status}"
+            if response.status == 200:
+                return None
+            return f"GET {path} on port {port} answers {response.status}{_detail(response.read())}"
         except (OSError, http.client.HTTPException) as error:
             return f"GET {path} on port {port}: {error!r}"
         finally:
             connection.close()
 
     return probe
+
+
+def _detail(body: bytes) -> str:
+    try:
+        return f": {json.loads(body)['detail']}"
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def smtp_greets(port: int) -> Probe:
