@@ -43,7 +43,8 @@ class Work:
                 # Of several relays another one takes over, whether what was killed starts again or not.
                 taken_over = fault.target in relays and len(relays) > 1
                 since = fault.ended if taken_over else fault.ready
-                first = fault.caught_up or self._first(relays if taken_over else self._who(fault.target), fault.ended)
+                who = relays if taken_over else self._who(fault.target)
+                first = fault.caught_up or self._first(who, fault.ended)
                 start = None if taken_over else fault.ready - fault.ended
                 yield Recovery(fault.name, fault.target, start, None if first is None else max(0.0, first - since))
 
