@@ -23,12 +23,11 @@ REPORTS = REPOSITORY / ".stack" / "chaos"
 
 def main() -> int:
     options = _parser().parse_args()
+    chosen = Settings.from_environment()
+    wanted, kills = names(options.faults, chosen.database), options.faults == "kills"
     REPORTS.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"seed-{options.seed}-", dir=REPORTS))
-    print(f"seed {options.seed}, in {folder}", flush=True)
-    wanted = names(options.faults)
-    kills = options.faults == "kills"
-    chosen = Settings.from_environment()
+    print(f"seed {options.seed}, {chosen.replicas} of each worker on {chosen.database}, in {folder}", flush=True)
     settings = Settings.isolated(folder, replicas=chosen.replicas, database=chosen.database)
     with scene_of(settings, options.seed) as scene:
         report = run(

@@ -9,10 +9,6 @@ from tests.chaos.ledger import Entry, Verdict
 from tests.chaos.seen import Mail, Order, Seen
 from tests.chaos.topics import group_of
 
-# What a good order may meet there is no fault of the system.
-MAY_REFUSE = {("kill", "orders"), ("term", "orders"), ("lock", "orders")}
-REFUSED_S = 15
-
 
 def judge(ledger: Mapping[int, Entry], seen: Seen, faults: list[Fault], excuses: Excuses) -> Iterator[Finding]:
     """Yield what the databases and the mailbox show; traces are judged in `traces`."""
@@ -20,7 +16,7 @@ def judge(ledger: Mapping[int, Entry], seen: Seen, faults: list[Fault], excuses:
     yield from _orders(seen)
     yield from _bills(seen)
     yield from _mails(seen, excuses)
-    yield from _refusals(ledger, faults)
+    yield from _refusals(ledger, excuses)
     yield from _poison(seen, faults)
 
 
@@ -96,11 +92,9 @@ def _mails(seen: Seen, excuses: Excuses) -> Iterator[Finding]:
                 yield Finding("duplicate-mail", order_id, f"again after {second.at - first.at:.3f} s, without a fault")
 
 
-def _refusals(ledger: Mapping[int, Entry], faults: list[Fault]) -> Iterator[Finding]:
-    explaining = [fault for fault in faults if (fault.name, fault.target) in MAY_REFUSE]
+def _refusals(ledger: Mapping[int, Entry], excuses: Excuses) -> Iterator[Finding]:
     for number, entry in ledger.items():
-        explained = any(fault.overlaps(entry.sent - REFUSED_S, entry.answered) for fault in explaining)
-        if entry.verdict is Verdict.MAY and not explained:
+        if entry.verdict is Verdict.MAY and not excuses.refused(entry.sent, entry.answered):
             took = entry.answered - entry.sent
             yield Finding("refused-order", f"request {number}", f"{entry.answer} after {took:.1f} s")
 

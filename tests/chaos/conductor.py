@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from tests.chaos.faults import FAULTS, KILLS
+from tests.chaos.faults import FAULTS, KILLS, NEEDS_A_SERVER
 from tests.chaos.scene import Scene
 
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.3, 3.0
@@ -11,13 +11,14 @@ SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.3, 3.0
 CHEAP_S = 6
 
 
-def names(faults: str) -> list[str]:
-    """Return the faults that are meant: all, kills, or names with commas between them."""
+def names(faults: str, database: str) -> list[str]:
+    """Return the faults that are meant: all that this database can meet, kills, or names with commas between them."""
+    possible = [name for name in FAULTS if database == "postgresql" or name not in NEEDS_A_SERVER]
     if faults in ("all", "kills"):
-        return list(FAULTS if faults == "all" else KILLS)
-    unknown = [name for name in faults.split(",") if name not in FAULTS]
+        return possible if faults == "all" else list(KILLS)
+    unknown = [name for name in faults.split(",") if name not in possible]
     if unknown:
-        raise ValueError(f"there is no fault {', '.join(unknown)}: there are all, kills, {', '.join(FAULTS)}")
+        raise SystemExit(f"there is no fault {', '.join(unknown)}: there are all, kills, {', '.join(possible)}")
     return faults.split(",")
 
 

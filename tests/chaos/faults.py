@@ -135,6 +135,7 @@ FAULTS: Mapping[str, Kind] = {
     **{f"kill-{part}": Kind(partial(kill, part), 4) for part in ("orders", *WORKERS)},
     **{f"term-{part}": Kind(partial(term, part), 5) for part in ("orders", *WORKERS)},
     **{f"pause-{part}": Kind(partial(pause, part), 9) for part in WORKERS},
+    "postgres-away": Kind(partial(away, "postgres", 5), 10),
     "kill-kafka": Kind(partial(away, "kafka", 0), 6),
     "kafka-away": Kind(partial(away, "kafka", 60), 66),
     "collector-away": Kind(partial(away, "collector", 20), 40),
@@ -147,4 +148,5 @@ FAULTS: Mapping[str, Kind] = {
     "poison": Kind(poison, 4),
     **{f"rewind-{group}": Kind(partial(rewind, group), 10) for group in GROUPS},
 }
+NEEDS_A_SERVER = {"postgres-away"}
 KILLS = ("kill-billing", "kill-notifier", "kill-orders-worker")

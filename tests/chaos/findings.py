@@ -1,5 +1,6 @@
 """What a run can be reproached with, and what is excused by a fault."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -60,26 +61,38 @@ class Excuses:
 
     A kill -9 of the web process may cost its last SERVER spans, and an outage of the Collector longer than the
     exporter's back-off the spans that were waiting: both are counted apart. An e-mail may be repeated with the same
-    Message-ID where the notifier died, lost its partition, or could not write between sending and remembering.
+    Message-ID where the notifier died, lost its partition, or could not write between sending and remembering. An
+    order may be refused where the web process or its database was disturbed, or the machine so busy that the load
+    itself was late (*starved* has when).
     """
 
     SPANS_WAIT_S = 3.0
     OUTAGE_S = 25.0
     AFTER_OUTAGE_S = 40.0
     CLOCK_S = 0.05
+    REFUSED_S = 15.0
+    REFUSING = frozenset({("kill", "orders"), ("term", "orders"), ("lock", "orders"), ("away", "postgres")})
 
-    def __init__(self, faults: Sequence[Fault], *, replicas: int = 1) -> None:
+    def __init__(self, faults: Sequence[Fault], *, replicas: int = 1, starved: Iterable[float] = ()) -> None:
         moves = {"term"} if replicas > 1 else set()
         self._web_kills = [fault for fault in faults if fault.name == "kill" and fault.target == "orders"]
+        self._refusing = [fault for fault in faults if (fault.name, fault.target) in self.REFUSING]
+        self._starved = sorted(starved)
         self._outages = [
             fault for fault in faults if fault.target == "collector" and fault.ended - fault.began > self.OUTAGE_S
         ]
         self._repeats = [
             fault
             for fault in faults
-            if fault.target == "kafka"
+            if fault.target in ("kafka", "postgres")
             or (fault.target.startswith("notifier") and fault.name in {"kill", "pause", "lock"} | moves)
         ]
+
+    def refused(self, sent: float, answered: float) -> bool:
+        """Tell whether an order may not have been accepted."""
+        since = bisect_left(self._starved, sent - self.REFUSED_S)
+        busy = since < len(self._starved) and self._starved[since] <= answered
+        return busy or _any(self._refusing, sent - self.REFUSED_S, answered)
 
     def lost_server_span(self, sent: float, answered: float) -> bool:
         """Tell whether a request's SERVER span may have died with the web process."""

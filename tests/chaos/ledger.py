@@ -34,6 +34,11 @@ class Entry:
     """The caller's span, where the request had a `traceparent`."""
     order_id: str | None = None
 
+    @property
+    def late(self) -> float:
+        """By how many seconds it was sent too late: the load itself had no processor."""
+        return self.sent - self.intended
+
 
 class Ledger:
     """All requests so far."""

@@ -48,7 +48,7 @@ class Load:
 
     def _send_all(self) -> None:
         began, clock = time.monotonic(), time.time() - time.monotonic()
-        with ThreadPoolExecutor(max_workers=int(self._rate * TIMEOUT_S) + 50) as pool:
+        with ThreadPoolExecutor(max_workers=int(self._rate * TIMEOUT_S * 2)) as pool:
             for number in count(len(self._ledger)):
                 due = began + (number + self._random.random()) / self._rate
                 if self._stop.wait(max(0.0, due - time.monotonic())):

@@ -49,8 +49,9 @@ class Work:
                 yield Recovery(fault.name, fault.target, start, None if first is None else max(0.0, first - since))
 
     def _who(self, target: str) -> list[str]:
-        # Whoever handles a record shows that the broker is back.
-        return [part for part in self.by_part if part != "orders"] if target == "kafka" else [target]
+        # Whoever handles a record shows that the broker is back, and the database.
+        shared = target in ("kafka", "postgres")
+        return [part for part in self.by_part if part != "orders"] if shared else [target]
 
     def _first(self, parts: Iterable[str], after: float) -> float | None:
         times = [time for part in parts for time in self.by_part.get(part, ()) if time > after]

@@ -24,6 +24,9 @@ from tests.chaos.traces import Traces
 from tests.chaos.zipkin import look_at
 
 SAMPLE = 50
+# Zipkin forgets the oldest when it is full: repeats and refusals have spans, too, so half of what fits is safe.
+KEPT = MAX_SPANS // (2 * len(ORDER_JOURNEY))
+LATE_S = 1.0
 
 
 @contextmanager
@@ -46,7 +49,8 @@ def check(scene: Scene, *, patience: float = 30) -> Report:
     """Wait until all is done, or nothing has moved for *patience* seconds, and judge what became of it."""
     seen = replace(drain(scene, patience=patience), unread=scene.topics.unread(), letters=scene.topics.letters())
     ledger = scene.ledger.by_number()
-    excuses = Excuses(scene.faults, replicas=len(scene.workers("notifier")))
+    starved = [entry.sent for entry in ledger.values() if entry.late > LATE_S]
+    excuses = Excuses(scene.faults, replicas=len(scene.workers("notifier")), starved=starved)
     by_hand = {record for fault in scene.faults for record in fault.written.values()}
     traces = Traces(scene.audit.traces, ledger, seen.orders, seen.mailed, by_hand, excuses)
     findings = {*judge(ledger, seen, scene.faults, excuses), *traces.judge()}
@@ -65,6 +69,7 @@ def check(scene: Scene, *, patience: float = 30) -> Report:
         apart={
             "lost-server-spans": len(traces.apart.server_spans),
             "traces-lost-in-outage": len(traces.apart.in_outage),
+            "requests-sent-late": len(starved),
         },
         recoveries=list(work(spans, ledger.values(), scene.instances).recoveries(scene.faults)),
         findings=sorted({*findings, *in_zipkin}),
@@ -76,13 +81,7 @@ def _sample(scene: Scene, seen: Seen, findings: set[Finding], traces: Traces) ->
     restart = max((fault.ended for fault in scene.faults if fault.target == "zipkin"), default=0.0)
     ledger = scene.ledger.by_number()
     broken = {finding.subject for finding in findings} | traces.apart.server_spans | traces.apart.in_outage
-    # Zipkin forgets the oldest when it is full: repeats and refusals have spans, too, so half of what fits is safe.
-    kept = sorted(
-        (order for order in seen.orders if order.number in ledger), key=lambda order: ledger[order.number].sent
-    )[-MAX_SPANS // (2 * len(ORDER_JOURNEY)) :]
-    whole = {
-        order.trace_id: ledger[order.number].caller
-        for order in kept
-        if order.trace_id not in broken and ledger[order.number].sent > restart
-    }
+    known = [order for order in seen.orders if order.number in ledger and ledger[order.number].sent > restart]
+    newest = sorted(known, key=lambda order: ledger[order.number].sent)[-KEPT:]
+    whole = {order.trace_id: ledger[order.number].caller for order in newest if order.trace_id not in broken}
     return {each: whole[each] for each in scene.random.sample(sorted(whole), min(SAMPLE, len(whole)))}

@@ -380,6 +380,14 @@ def test_an_unanswered_order_may_be_stored_or_not() -> None:
     assert run.findings() == set()
 
 
+def test_a_machine_that_has_no_time_for_the_load_has_none_for_orders() -> None:
+    run = Run.good()
+    good_order_refused(run)
+    starved = Excuses(run.faults, starved=[T + 0.5])
+
+    assert {finding.kind for finding in judge(run.ledger, run.seen, run.faults, starved)} == set()
+
+
 def test_traces_of_poison_and_of_refused_requests_are_no_junk() -> None:
     run = Run.good()
     run.faults.append(Fault("poison", "orders", T, T, written={"a tombstone 7": ("orders", 0, 77)}))
