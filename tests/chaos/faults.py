@@ -129,7 +129,8 @@ def _one(scene: Scene, target: str) -> str:
     return scene.random.choice(scene.workers(SERVICE[target])) if target in SERVICE else target
 
 
-LOCKED = {"orders": "orders, outbox", "billing": "invoices, outbox, inbox", "notifier": "mails, inbox"}
+# One table is enough, and the one that a transaction asks for first: more than one could be a deadlock.
+LOCKED = {"orders": "orders", "billing": "inbox", "notifier": "inbox"}
 
 FAULTS: Mapping[str, Kind] = {
     **{f"kill-{part}": Kind(partial(kill, part), 4) for part in ("orders", *WORKERS)},
