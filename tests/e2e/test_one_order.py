@@ -47,7 +47,7 @@ def test_a_repeated_request_gives_the_first_trace_and_one_invoice(shop: Shop) ->
 
 
 def test_health_checks_and_documents_leave_no_span(shop: Shop) -> None:
-    for path in ("/healthz", "/readyz", "/openapi.json"):
+    for path in ("/healthz", "/readyz", "/openapi.json", "/asyncapi.json"):
         assert requests.get(f"{shop.orders_url}{path}", timeout=5).status_code == 200
     shop.expect_exact_journeys([shop.place_within_own_trace(5)])
 
