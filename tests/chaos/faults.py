@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 
 from tests.chaos.scene import Scene
 from tests.chaos.topics import GROUPS, write
-from tests.e2e.garbage import garbage
+from tests.e2e.garbage import garbage, set_aside
 from tests.e2e.polling import poll_until
 
 WORKERS = ("orders-worker", "billing", "notifier")
@@ -106,9 +106,9 @@ def mail(how: str, seconds: float, scene: Scene) -> None:
 def poison(scene: Scene) -> None:
     """Write what nobody can handle to every partition of every topic that is read."""
     for group, topic in GROUPS.items():
-        for each in (topic, f"{group}.retry"):
+        for each, records in ((topic, garbage(topic)), (f"{group}.retry", garbage(topic) | set_aside(topic))):
             with scene.fault("poison", each) as note:
-                note.written = asyncio.run(write(scene.stack.settings.kafka, each, garbage(topic)))
+                note.written = asyncio.run(write(scene.stack.settings.kafka, each, records))
                 note.text = f"{len(note.written)} records"
 
 

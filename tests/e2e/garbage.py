@@ -13,7 +13,10 @@ TYPES = {"orders": b"order.placed.v1", "invoices": b"invoice.issued.v1"}
 GROUPS = {"orders": "billing", "invoices": "notifier"}
 
 
-def garbage(topic: str) -> dict[str, tuple[bytes | None, list[tuple[str, bytes | None]]]]:
+Records = dict[str, tuple[bytes | None, list[tuple[str, bytes | None]]]]
+
+
+def garbage(topic: str) -> Records:
     """Return records that are wrong in one way each: value and headers by what is wrong."""
     right = list((ATTRIBUTES | {"ce_type": TYPES[topic]}).items())
 
@@ -35,4 +38,15 @@ def garbage(topic: str) -> dict[str, tuple[bytes | None, list[tuple[str, bytes |
         "traceparent that is no text": (b"{}", [*right, ("traceparent", b"\xff\xff")]),
         "traceparent that is no traceparent": (b"{}", [*right, ("traceparent", b"00-zz-zz-01")]),
         "baggage that is no text": (b"{}", [*right, ("baggage", b"\xff=\xff")]),
+    }
+
+
+def set_aside(topic: str) -> Records:
+    """Return garbage for a retry topic: what should say since when, how often and until when makes no sense either."""
+    right = list((ATTRIBUTES | {"ce_type": TYPES[topic]}).items())
+    return {
+        "due at no time": (b"{", [*right, ("retry.due", b"\xff")]),
+        "due in a thousand years": (b"{", [*right, ("retry.due", b"33000000000000")]),
+        "tried minus five times": (b"{", [*right, ("retry.attempt", b"-5"), ("retry.due", b"0")]),
+        "from no topic": (b"{", [*right, ("retry.original-topic", b"\xff"), ("retry.original-offset", b"x")]),
     }
