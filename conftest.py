@@ -29,6 +29,15 @@ def stack(stack_of_session: Stack) -> Stack:
     return stack_of_session
 
 
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A system of its own in which the fault scenarios happen; what is to be tried again waits one second."""
+    environment = {"DEMO_FAULTS": "1", "RETRY_DELAY_S": "1"}
+    with Stack(Settings.isolated(tmp_path_factory.mktemp("demo"), environment=environment)) as stack:
+        stack.up()
+        yield stack
+
+
 class Postgres:
     """A real PostgreSQL."""
 

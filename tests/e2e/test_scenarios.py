@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 
 import journey
@@ -12,7 +12,7 @@ import pytest
 import requests
 from demo_baggage import SCENARIOS
 from sqlalchemy import create_engine, text
-from stack import Settings, Stack
+from stack import Stack
 from stack.services import database_url, instrumented, tool_environment
 
 from tests.contracts.asyncapi import Document
@@ -25,15 +25,6 @@ from tests.e2e.system import REPOSITORY, LocalSystem, System
 README = (REPOSITORY / "README.md").read_text()
 
 ALL_TOPICS = ("orders", "invoices", "billing.retry", "billing.dlq", "notifier.retry", "notifier.dlq")
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A system in which scenarios happen."""
-    environment = {"DEMO_FAULTS": "1", "RETRY_DELAY_S": "1"}
-    with Stack(Settings.isolated(tmp_path_factory.mktemp("demo"), environment=environment)) as stack:
-        stack.up()
-        yield stack
 
 
 @pytest.fixture(scope="module")
