@@ -136,7 +136,7 @@ class Operator:
     def eventbus(self, *arguments: str, answer: str = "") -> Answer:
         """Run a command in this process, with *answer* to what it asks."""
         environment = {"KAFKA_BOOTSTRAP_SERVERS": self.kafka.broker}
-        with _levels_restored("aiokafka", "asyncio"):
+        with levels_restored("aiokafka", "asyncio"):
             result = CliRunner(env=environment).invoke(main, arguments, input=answer)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
@@ -182,7 +182,7 @@ def ended(running: "subprocess.Popen[str]", seconds: float = 60) -> Answer:
 
 
 @contextmanager
-def _levels_restored(*names: str) -> Iterator[None]:
+def levels_restored(*names: str) -> Iterator[None]:
     before = {name: logging.getLogger(name).level for name in names}
     try:
         yield

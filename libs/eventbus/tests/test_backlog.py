@@ -10,12 +10,14 @@ from eventbus.cli import main
 from eventbus.tables import outbox
 from sqlalchemy import select, update
 
+from .operating import levels_restored
 from .support import Kafka, OrderPlaced, count, eventually, relaying
 
 
 def command(database_url: str, *arguments: str) -> Result:
     """Run `eventbus outbox`."""
-    return CliRunner(env={"DATABASE_URL": database_url}).invoke(main, ["outbox", *arguments])
+    with levels_restored("aiokafka", "asyncio"):
+        return CliRunner(env={"DATABASE_URL": database_url}).invoke(main, ["outbox", *arguments])
 
 
 def store(database: Database, *orders: str, topic: str = "orders") -> list[str]:
