@@ -48,7 +48,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="chaos", description="Faults under load, and what becomes of the orders.")
     parser.add_argument("--seed", type=int, default=_variable("CHAOS_SEED", secrets.randbelow(1_000_000)))
-    parser.add_argument("--seconds", type=float, default=_variable("CHAOS_SECONDS", 450), help="of faults and load")
+    parser.add_argument("--seconds", type=float, default=_variable("CHAOS_SECONDS", 390), help="of faults and load")
     parser.add_argument("--faults", default=_variable("CHAOS_FAULTS", "all"), help="all, kills or names with commas")
     parser.add_argument("--kills", type=int, default=_variable("CHAOS_KILLS", 20), help="of each worker, with kills")
     parser.add_argument("--rate", type=float, default=_variable("CHAOS_RATE", 50), help="orders a second")

@@ -99,8 +99,11 @@ class Excuses:
         return _any(self._web_kills, sent, answered + self.SPANS_WAIT_S)
 
     def lost_in_outage(self, sent: float, done: float) -> bool:
-        """Tell whether spans of an order may have been dropped by an exporter that waited in vain."""
-        return any(f.began <= done and sent <= f.ended + self.AFTER_OUTAGE_S for f in self._outages)
+        """Tell whether spans of an order may have been dropped by an exporter that waited in vain.
+
+        *done* is when its e-mail was sent: its last spans end, and are exported, after that.
+        """
+        return any(f.began <= done + self.SPANS_WAIT_S and sent <= f.ended + self.AFTER_OUTAGE_S for f in self._outages)
 
     def repeated_mail(self, first: float, second: float) -> bool:
         """Tell whether a fault explains a second e-mail."""

@@ -15,7 +15,7 @@ from eventbus.errors import DATABASE_FAILURES
 from sqlalchemy import Connection, insert, text, update
 from sqlalchemy.exc import InternalError, OperationalError
 
-from .support import effects, effects_of
+from .support import effects, effects_of, metadata
 
 
 @pytest.fixture
@@ -102,6 +102,17 @@ def test_a_server_that_is_not_there_is_known_soon(silent: bool, monkeypatch: pyt
 
     assert took < 5
     assert "secret" not in str(caught.value)
+
+
+def test_a_process_whose_server_is_not_there_ends_with_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(SystemExit) as end:
+        Database(f"postgresql+psycopg://ada:secret@127.0.0.1:{port}/shop").create(metadata)
+
+    said = str(end.value.code)
+    assert said.startswith("DATABASE_URL: the database cannot be used: ") and "refused" in said
+    assert "\n" not in said and "secret" not in said
 
 
 def test_sessions_that_the_server_ended_are_replaced(on_postgresql: Database) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, MetaData, make_url, text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from eventbus import postgresql, sqlite, tables
 
@@ -46,15 +46,24 @@ class Database:
         self.errors: tuple[type[Exception], ...] = (SQLAlchemyError, self._writer.dialect.loaded_dbapi.Error)
 
     def create(self, *metadata: MetaData) -> None:
-        """Create the tables and indexes of *metadata* and the bus's own that are missing, whoever else does so too."""
-        with self.write() as connection:
-            if self.lock_file is None:
-                # On SQLite the transaction itself is the lock; here two would both miss a table and both create it.
-                connection.execute(text("SELECT pg_advisory_xact_lock(:creating)"), {"creating": _CREATING})
-            for each in (tables.metadata, *metadata):
-                each.create_all(connection)
-                for index in (index for table in each.sorted_tables for index in table.indexes):
-                    index.create(connection, checkfirst=True)  # create_all leaves out those of a table that is there
+        """Create the tables and indexes of *metadata* and the bus's own that are missing, whoever else does so too.
+
+        A process begins with this: where the database cannot be used it ends (exit code 1) with a line that says why.
+        """
+        try:
+            with self.write() as connection:
+                self._create(connection, tables.metadata, *metadata)
+        except OperationalError as error:
+            raise SystemExit(f"DATABASE_URL: the database cannot be used: {_first_line(error)}") from error
+
+    def _create(self, connection: Connection, *metadata: MetaData) -> None:
+        if self.lock_file is None:
+            # On SQLite the transaction itself is the lock; here two would both miss a table and both create it.
+            connection.execute(text("SELECT pg_advisory_xact_lock(:creating)"), {"creating": _CREATING})
+        for each in metadata:
+            each.create_all(connection)
+            for index in (index for table in each.sorted_tables for index in table.indexes):
+                index.create(connection, checkfirst=True)  # create_all leaves out those of a table that is there
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -84,3 +93,7 @@ class Database:
         """Close all connections."""
         for engine in (self._writer, self._reader, self._poller):
             engine.dispose()
+
+
+def _first_line(error: OperationalError) -> str:
+    return next(iter(str(error.orig).splitlines()), "no reason given")
