@@ -83,6 +83,10 @@ test: check ## all tests, on a stack of their own
 chaos: $(UV_READY) ## faults under load on a stack of its own, ten minutes at most: what becomes of the orders
 	@$(UV) run --frozen python -m tests.chaos
 
+.PHONY: gallery
+gallery: $(UV_READY) ## run the ways in which a trace breaks, each on the real stack, and write docs/gallery.md
+	@$(UV) run --frozen python -m gallery --write
+
 # A project of its own on ports of its own, so that no demo is in the way and none is lost.
 test-compose: export COMPOSE_PROJECT_NAME := one-order-one-trace-test
 test-compose: export ORDERS_PORT := 18080

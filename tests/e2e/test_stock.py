@@ -1,35 +1,20 @@
 """Broken on purpose: the stock instrumentation in place of ours. The journey must then fail the very same assertion."""
 
-import os
-import subprocess
 from pathlib import Path
 
 import journey
 import pytest
 from stack import Settings, Stack
 
+from gallery.environments import stock_environment
 from tests.e2e.polling import poll_until
 from tests.e2e.shop import Shop
 from tests.e2e.system import LocalSystem
 
-REPOSITORY = Path(__file__).parents[2]
 
-
-@pytest.fixture(scope="module")
-def stock_environment() -> Path:
-    """The workspace with the stock instrumentation beside ours, which then leaves aiokafka to it."""
-    folder = REPOSITORY / ".stack" / "venv-stock"
-    subprocess.run(
-        [os.environ.get("UV", "uv"), "sync", "--quiet", "--frozen", "--group", "stock"],
-        cwd=REPOSITORY,
-        env=os.environ | {"UV_PROJECT_ENVIRONMENT": str(folder)},
-        check=True,
-    )
-    return folder
-
-
-def test_with_the_stock_instrumentation_the_journey_falls_apart(stock_environment: Path, tmp_path: Path) -> None:
-    with Stack(Settings.isolated(tmp_path, python_env=stock_environment)) as stack:
+def test_with_the_stock_instrumentation_the_journey_falls_apart(tmp_path: Path) -> None:
+    # Ours is installed beside it, and leaves aiokafka to it.
+    with Stack(Settings.isolated(tmp_path, python_env=stock_environment())) as stack:
         stack.up()
         system = LocalSystem(stack)
         shop = Shop(orders_url=system.orders_url, zipkin_url=system.zipkin_url, mailbox=system.mailbox)

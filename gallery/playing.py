@@ -1,0 +1,104 @@
+"""Runs the scripts: each process under opentelemetry-instrument, as a person would start it."""
+
+import asyncio
+import subprocess
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from stack import Settings
+from stack.services import inherited
+
+from gallery.entry import Entry, Instrumentation, Process, Run
+from gallery.environments import REPOSITORY
+
+SECONDS: Final = 90.0
+AT_ONCE: Final = 3  # they wait for the broker now and then
+TOPICS: Final = ("orders", "invoices")
+
+Environments = Mapping[Instrumentation, Path]
+
+
+class EntryFailed(Exception):
+    """An entry does not do what it says."""
+
+
+@dataclass(frozen=True)
+class Play:
+    """A run with the mark that its topics, its group and its spans carry."""
+
+    entry: Entry
+    run: Run
+    mark: str = field(default_factory=lambda: uuid4().hex[:8])
+
+    def topic(self, name: str) -> str:
+        return f"{name}.{self.mark}"
+
+    def __str__(self) -> str:
+        return f"{self.entry.name} ({'broken' if self.run is self.entry.broken else 'whole'})"
+
+
+def play(plays: Sequence[Play], settings: Settings, environments: Environments, folder: Path) -> None:
+    """Run them all, some at a time. EntryFailed names the first process that did not end as it should."""
+    asyncio.run(_create_topics(settings.kafka, plays))
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        for played in [pool.submit(_play, each, settings, environments, folder) for each in plays]:
+            played.result()
+
+
+async def _create_topics(kafka: str, plays: Sequence[Play]) -> None:
+    names = chain.from_iterable(map(each.topic, TOPICS) for each in plays)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, num_partitions=1, replication_factor=1) for name in names])
+    finally:
+        await admin.close()
+
+
+def _play(play: Play, settings: Settings, environments: Environments, folder: Path) -> None:
+    home = folder / play.mark
+    home.mkdir()
+    script = f"gallery.entries.{play.entry.name}"
+    programs = environments[play.run.instrumentation] / "bin"
+    for process in play.run.processes:
+        log = home / f"{process.function}.log"
+        with log.open("wb") as output:
+            code = subprocess.run(
+                [programs / "opentelemetry-instrument", programs / "python", "-m", script, process.function],
+                cwd=REPOSITORY,
+                env=_environment(play, process, settings, home),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=SECONDS,
+            ).returncode
+        wanted = play.run.exit_code if process == play.run.processes[-1] else 0
+        if code != wanted:
+            end = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+            raise EntryFailed(f"{play}: {process.function} ended with {code} instead of {wanted}:\n{end}")
+
+
+def _environment(play: Play, process: Process, settings: Settings, home: Path) -> dict[str, str]:
+    others = {Instrumentation.STOCK: "aiokafka_otel", Instrumentation.OURS: "aiokafka"}
+    return {
+        **inherited(),
+        "OTEL_SERVICE_NAME": process.service,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{settings.otlp_http_port}",
+        "OTEL_RESOURCE_ATTRIBUTES": f"deployment.environment.name={play.mark}",
+        # The Collector takes traces only, and no script serves HTTP.
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": f"flask,{others[play.run.instrumentation]}",
+        "KAFKA": settings.kafka,
+        "ORDERS": play.topic("orders"),
+        "INVOICES": play.topic("invoices"),
+        "GROUP": play.topic("billing"),
+        "FOLDER": str(home),
+        **process.settings,
+    }
