@@ -24,6 +24,7 @@ def test_demo_draws_the_journey_of_one_order_and_stops_everything_at_ctrl_c(
     assert {part["part"]: part["state"] for part in status} == dict.fromkeys(PARTS, "ready")
     assert "6 spans, 3 services" in shown
     assert Path(_after("the e-mail", shown)).exists()
+    assert _after("the page", shown).startswith(f"{settings.orders_url}/journeys/")
     assert _after("the trace", shown).startswith(f"{settings.zipkin_url}/zipkin/traces/")
     assert running.returncode == 0, rest
     assert processes.find(settings.home) == []

@@ -17,7 +17,11 @@ from stack.services import OTEL_ENV, env_file
         ("/asyncapi.json", False),
         ("/ordersheet", False),
         ("/orders-old", False),
-        ("/static/orders", False),
+        ("/page/main.js", False),
+        ("/page/orders", False),
+        ("/page/orders/orders", False),
+        ("/journeys/0af7651916cd43dd8448eb211c80319c", False),
+        ("/journeys/orders", False),
     ],
 )
 def test_only_orders_have_spans(path: str, traced: bool) -> None:

@@ -34,7 +34,7 @@ def spans() -> InMemorySpanExporter:
 @pytest.fixture
 def traced(database: Database, spans: InMemorySpanExporter) -> Iterator[FlaskClient]:
     """A client of the service as it runs under opentelemetry-instrument."""
-    app = create_app(database, trace_url="http://zipkin.example/traces/{trace_id}")
+    app = create_app(database, zipkin_url="http://zipkin.example")
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
     FlaskInstrumentor().instrument_app(app, tracer_provider=provider)
@@ -98,7 +98,7 @@ def test_the_announcement_carries_the_trace_of_the_request(
     assert json.loads(announced.trace_context) == {"traceparent": traceparent(span)}
     assert answer.headers["traceresponse"] == traceparent(span)
     assert answer.get_json()["trace_id"] == traceparent(span)[3:35]
-    assert answer.get_json()["trace_url"] == f"http://zipkin.example/traces/{traceparent(span)[3:35]}"
+    assert answer.get_json()["trace_url"] == f"http://zipkin.example/zipkin/traces/{traceparent(span)[3:35]}"
 
 
 def test_an_order_joins_the_trace_of_its_caller(

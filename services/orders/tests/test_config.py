@@ -13,13 +13,13 @@ COMPLETE = {
     "INSTANCE_ID": "orders-1",
     "STATUS_FILE": "/run/orders.json",
 }
-TRACE_URL = "http://127.0.0.1:9411/zipkin/traces/{trace_id}"
+ZIPKIN = "http://127.0.0.1:9411"
 
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A complete environment, to be spoiled."""
-    monkeypatch.delenv("TRACE_URL", raising=False)
+    monkeypatch.delenv("ZIPKIN_PUBLIC_URL", raising=False)
     for name, value in COMPLETE.items():
         monkeypatch.setenv(name, value)
     return monkeypatch
@@ -35,10 +35,10 @@ def complaint(settings: type[WebConfig] | type[WorkerConfig], capsys: pytest.Cap
 
 
 def test_a_complete_environment_is_read(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("TRACE_URL", TRACE_URL)
+    environment.setenv("ZIPKIN_PUBLIC_URL", ZIPKIN)
     web, worker = read_settings(WebConfig), read_settings(WorkerConfig)
 
-    assert (web.database_url, web.trace_url) == (COMPLETE["DATABASE_URL"], TRACE_URL)
+    assert (web.database_url, web.zipkin_public_url) == (COMPLETE["DATABASE_URL"], ZIPKIN)
     assert worker.kafka_bootstrap_servers == COMPLETE["KAFKA_BOOTSTRAP_SERVERS"]
     assert worker.instance_id == COMPLETE["INSTANCE_ID"]
     assert str(worker.status_file) == COMPLETE["STATUS_FILE"]
@@ -89,12 +89,27 @@ def test_the_web_process_needs_its_database_only(
     assert complaint(WebConfig, capsys).startswith("DATABASE_URL is missing: ")
 
 
-def test_a_link_to_a_trace_needs_a_place_for_the_trace(
-    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:9411",
+        "http://127.0.0.1:9411/",
+        "http://ada:secret@zipkin.example",
+        "http://zipkin.example; script-src *",
+        "http://zipkin.example,http://other.example",
+        "http://zipkin.example/?q",
+        "javascript:alert(1)",
+        'http://zipkin.example/"><script>',
+    ],
+)
+def test_an_address_of_zipkin_that_is_no_plain_one_is_refused(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
 ) -> None:
-    environment.setenv("TRACE_URL", "http://127.0.0.1:9411/zipkin/")
+    environment.setenv("ZIPKIN_PUBLIC_URL", url)
+    said = complaint(WebConfig, capsys)
 
-    assert complaint(WebConfig, capsys).startswith("TRACE_URL is wrong (")
+    assert said.startswith("ZIPKIN_PUBLIC_URL is wrong (")
+    assert "secret" not in said
 
 
 def test_the_host_names_a_worker_that_has_no_name(environment: pytest.MonkeyPatch) -> None:

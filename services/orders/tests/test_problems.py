@@ -236,7 +236,7 @@ def test_a_body_of_another_type_is_refused(client: FlaskClient, order: dict[str,
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
+        "/nothing",
         "/orders/",
         "/orders/a/b",
         "/orders/00000000-0000-0000-0000-000000000000",
@@ -245,7 +245,7 @@ def test_a_body_of_another_type_is_refused(client: FlaskClient, order: dict[str,
         "/orders/' OR 1=1 --",
         "/orders/%2e%2e%2fhealthz",
         f"/orders/{'9' * 5000}",
-        "/static/x",
+        "/page/x",
     ],
 )
 def test_what_is_not_there_is_not_found(client: FlaskClient, path: str) -> None:
@@ -257,7 +257,13 @@ def test_what_is_not_there_is_not_found(client: FlaskClient, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("GET", "/orders", "POST"), ("DELETE", "/orders/1", "GET"), ("POST", "/healthz", "GET"), ("BREW", "/", None)],
+    [
+        ("GET", "/orders", "POST"),
+        ("DELETE", "/orders/1", "GET"),
+        ("POST", "/healthz", "GET"),
+        ("BREW", "/", "GET"),
+        ("BREW", "/nothing", None),
+    ],
 )
 def test_a_method_that_is_not_there_is_refused_with_those_that_are(
     client: FlaskClient, method: str, path: str, allowed: str | None

@@ -50,7 +50,8 @@ def show_one_order(settings: Settings) -> dict[str, Any]:
         raise StackError(f"no order can be placed at {settings.orders_url} ({error}): is the system up?") from error
     trace = wait_for_journey(settings.zipkin_url, order["trace_id"])
     print(f"\n{journey.draw(trace)}")
-    print(f"\n  the trace   {order['trace_url']}")
+    print(f"\n  the page    {settings.orders_url}/journeys/{order['trace_id']}")
+    print(f"  the trace   {order['trace_url']}")
     print(f"  the order   {settings.orders_url}/orders/{order['order_id']}", flush=True)
     return order
 

@@ -95,7 +95,7 @@ def every(s: Settings) -> dict[str, Part]:
             environment=environment(
                 s,
                 "orders",
-                TRACE_URL=f"{s.zipkin_url}/zipkin/traces/{{trace_id}}",
+                ZIPKIN_PUBLIC_URL=s.zipkin_url,
                 # The web process has no Kafka client and sends no mail.
                 OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="aiokafka_otel,smtplib_otel",
             ),

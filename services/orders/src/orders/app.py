@@ -13,6 +13,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from orders import openapi, problems
 from orders.handlers import place_order
+from orders.page import STATIC_PATH, add_page
 from orders.problems import Problem
 from orders.requests import PlaceOrder
 from orders.store import Order, Orders
@@ -23,12 +24,19 @@ MAX_BODY_BYTES = 64 * 1024
 MAX_KEY_LENGTH = 255
 
 
-def create_app(database: Database, *, trace_url: str | None = None, outbox_limit: OutboxLimit | None = None) -> Flask:
-    """Return the application on *database*; *trace_url* is a template with ``{trace_id}``."""
-    app = Flask("orders")
+def create_app(
+    database: Database,
+    *,
+    zipkin_url: str | None = None,
+    demo_faults: bool = False,
+    outbox_limit: OutboxLimit | None = None,
+) -> Flask:
+    """Return the application on *database*; *zipkin_url* is where browsers reach Zipkin."""
+    app = Flask("orders", static_url_path=STATIC_PATH)
     # One more than the limit: a chunked body is cut off there without an error, and would pass for a whole one.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     problems.handle_errors(app)
+    add_page(app, zipkin_url=zipkin_url, demo_faults=demo_faults)
     outbox = Outbox("orders", outbox_limit)
 
     @app.post("/orders")
@@ -50,7 +58,7 @@ def create_app(database: Database, *, trace_url: str | None = None, outbox_limit
                 order_id=order.order_id,
             )
         log.info("order accepted", extra={"order_id": order.order_id})
-        return _accepted(order, trace_url)
+        return _accepted(order, zipkin_url)
 
     @app.get("/orders/<order_id>")
     def show_order(order_id: str) -> Response:
@@ -58,7 +66,7 @@ def create_app(database: Database, *, trace_url: str | None = None, outbox_limit
             order = Orders(connection).by_id(order_id)
         if order is None:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no order with this id. POST /orders returns the right one.")
-        return _json({**_summary(order, trace_url), **order.content})
+        return _json({**_summary(order, zipkin_url), **order.content})
 
     @app.get("/healthz")
     def alive() -> Response:
@@ -109,20 +117,20 @@ def _idempotency_key() -> str | None:
     return key
 
 
-def _accepted(order: Order, trace_url: str | None) -> Response:
-    answer = _json(_summary(order, trace_url), HTTPStatus.ACCEPTED)
+def _accepted(order: Order, zipkin_url: str | None) -> Response:
+    answer = _json(_summary(order, zipkin_url), HTTPStatus.ACCEPTED)
     answer.headers["Location"] = f"/orders/{order.order_id}"
     if order.traceparent:
         answer.headers["traceresponse"] = order.traceparent
     return answer
 
 
-def _summary(order: Order, trace_url: str | None) -> dict[str, object]:
+def _summary(order: Order, zipkin_url: str | None) -> dict[str, object]:
     return {
         "order_id": order.order_id,
         "status": "accepted",
         "trace_id": order.trace_id,
-        "trace_url": trace_url.format(trace_id=order.trace_id) if trace_url and order.trace_id else None,
+        "trace_url": f"{zipkin_url}/zipkin/traces/{order.trace_id}" if zipkin_url and order.trace_id else None,
     }
 
 

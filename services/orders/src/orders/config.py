@@ -16,10 +16,11 @@ class WebConfig(OutboxSettings):
         description="where orders are kept, like sqlite:////var/lib/orders/orders.db "
         "or postgresql+psycopg://user:password@host/name",
     )
-    trace_url: str | None = Field(
+    zipkin_public_url: str | None = Field(
         default=None,
-        pattern=r"\{trace_id\}",
-        description="where people see a trace, like http://127.0.0.1:9411/zipkin/traces/{trace_id}",
+        # It becomes a part of the page's Content-Security-Policy, which knows no IPv6 addresses.
+        pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~-]+)*$",
+        description="where browsers reach Zipkin, like http://127.0.0.1:9411 (no slash at the end)",
     )
     demo_faults: bool = Field(default=False, description="1 lets an order carry a fault scenario (for demonstrations)")
 

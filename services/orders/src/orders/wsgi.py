@@ -10,4 +10,9 @@ _config = read_settings(WebConfig)
 _database = Database(_config.database_url)
 _database.create(store.metadata)
 
-app = create_app(_database, trace_url=_config.trace_url, outbox_limit=_config.outbox_limit())
+app = create_app(
+    _database,
+    zipkin_url=_config.zipkin_public_url,
+    demo_faults=_config.demo_faults,
+    outbox_limit=_config.outbox_limit(),
+)

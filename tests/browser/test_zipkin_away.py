@@ -1,0 +1,52 @@
+"""The page without Zipkin: it says so, goes on when Zipkin is back, and knows what Zipkin has forgotten."""
+
+import pytest
+from playwright.sync_api import Browser, Page
+from stack import Stack
+
+from tests.browser.visitor import Visitor
+
+
+def test_zipkin_away_back_and_forgetful(
+    visitor: Visitor, page: Page, browser: Browser, demo: Stack, complaints: list[str]
+) -> None:
+    page.goto("/")
+    before = visitor.place()
+    visitor.expect_state("done")
+
+    demo.stop("zipkin")
+    try:
+        while_away = visitor.place()
+        visitor.expect_state("away", "Trying again. Orders are taken")
+        assert page.locator("#own [data-state=done]").count() == 1  # what is known stays
+        for scheme in ("dark", "light"):
+            page.emulate_media(color_scheme=scheme)
+            assert visitor.serious_barriers() == []
+    finally:
+        demo.start("zipkin")
+    visitor.expect_state("done", within=60)  # by itself
+
+    assert visitor.trace_id == while_away
+    page.goto(f"/journeys/{before}")
+    visitor.expect_state("forgotten", "does not have this trace any more")
+    elsewhere = Visitor(browser.new_context().new_page())
+    elsewhere.page.goto(f"{demo.settings.orders_url}/journeys/{before}")
+    elsewhere.expect_state("missing")
+    elsewhere.page.context.close()
+
+    refused = (
+        f"error: Failed to load resource: net::ERR_CONNECTION_REFUSED ({demo.settings.zipkin_url}/api/v2/traceMany"
+    )
+    assert complaints and all(each.startswith(refused) for each in complaints)
+    complaints.clear()
+
+
+@pytest.mark.parametrize("status", [500, 200])
+def test_an_answer_that_is_none_is_no_answer(visitor: Visitor, page: Page, complaints: list[str], status: int) -> None:
+    page.route("**/api/v2/traceMany*", lambda route: route.fulfill(status=status, body="<html>proxy</html>"), times=2)
+    page.goto("/")
+    visitor.place()
+
+    visitor.expect_state("done")
+    assert "away" in visitor.states()
+    complaints.clear()
