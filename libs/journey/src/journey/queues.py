@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from journey.trace import Node, Span
+from journey.messaging import topic_of
+from journey.trace import Node
 
 # Set by aiokafka-otel on the span that processes a record.
 WAIT_TAG: Final = "journey.queue.wait_ms"
@@ -30,13 +31,13 @@ def queue_wait(node: Node) -> Wait | None:
         return None
     noted = _noted(span.tags.get(WAIT_TAG))
     if noted is not None:
-        return Wait(_topic(span), noted, measured=True)
+        return Wait(topic_of(span) or span.name, noted, measured=True)
     sent = node.parent.span if node.parent else None
     if sent is None or sent.kind != "PRODUCER" or span.start is None or sent.start is None or sent.end is None:
         return None
     if span.start < sent.start:
-        return Wait(_topic(span), span.start - sent.start, measured=False)
-    return Wait(_topic(span), max(0, span.start - sent.end), measured=False)
+        return Wait(topic_of(span) or span.name, span.start - sent.start, measured=False)
+    return Wait(topic_of(span) or span.name, max(0, span.start - sent.end), measured=False)
 
 
 def _noted(milliseconds: str | None) -> float | None:
@@ -45,8 +46,3 @@ def _noted(milliseconds: str | None) -> float | None:
     except ValueError:
         return None
     return microseconds if math.isfinite(microseconds) and microseconds >= 0 else None
-
-
-def _topic(span: Span) -> str:
-    named = span.tags.get("messaging.destination.name")
-    return named or (span.remote_service or span.name).removeprefix("kafka/").removeprefix("process ")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import requests
 
 from journey.chain import Row, differences
-from journey.draw import draw
+from journey.report import report
 from journey.trace import Trace
 from journey.zipkin import fetch
 
@@ -37,7 +37,7 @@ def wait_for(
             if trace and not found:
                 return trace
             if time.monotonic() >= deadline:
-                raise JourneyDiffers(_report(trace_id, timeout, trace, found), trace, found)
+                raise JourneyDiffers(_text(trace_id, timeout, trace, found, chain, remote_parent), trace, found)
             time.sleep(EVERY)
 
 
@@ -53,8 +53,13 @@ def _look(
     return trace, differences(trace, chain, remote_parent)
 
 
-def _report(trace_id: str, timeout: float, trace: Trace | None, found: Sequence[str]) -> str:
-    lines = [f"Trace {trace_id} is not the declared journey after {timeout:g} s:", *(f"- {line}" for line in found)]
-    if trace:
-        lines += ["", "What Zipkin has of it:", draw(trace)]
-    return "\n".join(lines)
+def _text(
+    trace_id: str,
+    timeout: float,
+    trace: Trace | None,
+    found: Sequence[str],
+    chain: Sequence[Row],
+    remote_parent: str | None,
+) -> str:
+    told = report(trace, chain, remote_parent) if trace else "\n".join(f"- {line}" for line in found)
+    return f"Trace {trace_id} is not the declared journey after {timeout:g} s:\n{told}"

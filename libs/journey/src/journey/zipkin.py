@@ -4,7 +4,7 @@ Anything but an answer, or "not found" where that is one, raises requests.Reques
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -16,6 +16,7 @@ from journey.trace import Trace
 TIMEOUT: Final = (3.0, 15.0)
 # Zipkin answers 414 to an address over 4 KB, which is 122 ids.
 CHUNK: Final = 100
+WEEK: Final = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,30 @@ def fetch_many(zipkin_url: str, trace_ids: Iterable[str], session: requests.Sess
             traces = [Trace.from_zipkin(spans) for spans in _json(response)]
         found |= {wanted[trace.id]: trace for trace in traces}
     return found
+
+
+def search(
+    zipkin_url: str,
+    session: requests.Session | None = None,
+    *,
+    tags: Mapping[str, str] | None = None,
+    service: str | None = None,
+    until: float | None = None,
+    seconds: float = WEEK,
+    limit: int = 100,
+) -> list[Trace]:
+    """Find traces that have these tags, on one span or on several, or a span of a service; the latest first.
+
+    They began in the `seconds` up to `until` (seconds since the epoch; now, and a minute for clocks that differ).
+    """
+    end = time.time() + 60 if until is None else until
+    query = {"endTs": str(int(end * 1000)), "lookback": str(int(seconds * 1000)), "limit": str(limit)}
+    if tags:
+        query["annotationQuery"] = " and ".join(f"{name}={value}" for name, value in tags.items())
+    if service:
+        query["serviceName"] = service
+    found = [Trace.from_zipkin(spans) for spans in _json(_get(zipkin_url, "traces", session, **query)) if spans]
+    return sorted(found, key=lambda trace: trace.spans[0].start or 0, reverse=True)
 
 
 def dependencies(zipkin_url: str, session: requests.Session | None = None) -> dict[tuple[str, str], Calls]:

@@ -1,0 +1,49 @@
+"""`journey show`."""
+
+import click
+
+from journey import as_json
+from journey.cli.reading import NotFound, reading
+from journey.cli.screen import Screen, coloured
+from journey.draw import draw
+from journey.lookup import find, is_trace_id
+from journey.source import Source
+from journey.words import plain
+
+EPILOG = """\
+ID is a trace id, a traceparent, the key of a message (an order's id), or a tag like http.route=/orders.
+
+Exit codes: 0 shown; 1 not there; 2 wrong usage, or Zipkin cannot be asked."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("id")
+@reading
+@click.option("--json", "json", is_flag=True, help="One JSON object a trace, one a line.")
+@coloured
+def show(source: Source, id: str, json: bool, colour: bool | None) -> None:
+    """Draw the trace of an id as a tree, with durations, waits in queues and errors."""
+    traces = find(source, id)
+    if not traces:
+        raise NotFound(missing(source, id))
+    screen = Screen(colour)
+    if len(traces) > 1:
+        click.echo(f"{len(traces)} traces have {plain(id)}, the first comes first:", err=True)
+    for number, trace in enumerate(traces):
+        if json:
+            screen.say(as_json.of_trace(trace))
+        else:
+            screen.say(("\n" if number else "") + draw(trace, screen.width, paint=screen.paint))
+
+
+def missing(source: Source, id: str) -> str:
+    """Say that nothing was found, and what can be done."""
+    if is_trace_id(id):
+        return (
+            f"Trace {id} is not in {source.name}. It comes about a second after it happened; Zipkin forgets the "
+            "oldest, and all when it stops: --otlp FILE reads files of the Collector."
+        )
+    return (
+        f"No trace in {source.name} has {plain(id)}. A message's key is on its spans once it is sent, and with "
+        "AIOKAFKA_OTEL_RECORD_KEY=true; a trace id finds a trace from its start."
+    )

@@ -1,0 +1,54 @@
+"""Says of a trace whether the journey is whole, and if not where it breaks off and why, most likely.
+
+Each rule is a function of a Case. It sees spans only: a cause is what explains them best.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from journey.chain import Row
+from journey.doctor import declared
+from journey.doctor.arrivals import begun_without_context, lost_after, lost_before
+from journey.doctor.case import SECOND, Case
+from journey.doctor.failures import failed
+from journey.doctor.finding import Cause, Diagnosis, Finding
+from journey.doctor.gaps import missing_parents, several_starts
+from journey.doctor.messages import unread
+from journey.report import places
+from journey.source import Source
+from journey.words import moment
+
+__all__ = ["SECOND", "Case", "Cause", "Diagnosis", "Finding", "absent", "diagnose"]
+
+RULES: Final[Sequence[Callable[[Case], Iterator[Finding]]]] = (
+    missing_parents,
+    several_starts,
+    begun_without_context,
+    unread,
+    failed,
+    lost_after,
+    lost_before,
+)
+
+
+def diagnose(case: Case, chain: Sequence[Row] = ()) -> Diagnosis:
+    """Judge a trace by what it tells itself, and by a declared chain where there is one.
+
+    More spans than declared are fine, as tries and dead letters bring them. requests.RequestException where the source
+    cannot be asked for what else it has.
+    """
+    case = replace(case, ends=declared.ends(case, chain))
+    findings = [finding for rule in RULES for finding in rule(case)]
+    findings += declared.broken_off(case, chain, findings)
+    findings += declared.misplaced(case, chain)
+    missing = places(case.trace, chain, declared.missing_rows(case, chain))
+    return Diagnosis(case.trace, tuple(findings), tuple(missing.values()))
+
+
+def absent(source: Source) -> Finding:
+    """Say what may have become of a trace that a source does not have."""
+    oldest = source.oldest()
+    since = f"the first one there is of {moment(oldest)}" if oldest else "there is none at all"
+    says = f"it is not in {source.name}; {since}. Forgotten if it is older, else not sampled, or not there yet."
+    return Finding(Cause.EVICTED, says)
