@@ -10,7 +10,15 @@ from tests.e2e.system import ComposeSystem, LocalSystem, System
 IN_CONTAINERS = os.environ.get("E2E_SYSTEM") == "compose"
 # What needs containers, and what needs the local stack, is no test of the other.
 collect_ignore = (
-    ["test_stock.py", "test_processes.py", "test_scenarios.py", "test_replicas.py", "test_operations.py"]
+    [
+        "test_doctor.py",
+        "test_journey.py",
+        "test_stock.py",
+        "test_processes.py",
+        "test_scenarios.py",
+        "test_replicas.py",
+        "test_operations.py",
+    ]
     if IN_CONTAINERS
     else ["test_compose.py", "test_volumes.py"]
 )

@@ -183,8 +183,7 @@ class Shop:
             if trace is None:
                 lines.append("Zipkin does not have it")
             else:
-                lines += [f"- {line}" for line in journey.differences(trace, journey.ORDER_JOURNEY, order.caller)]
-                lines.append(journey.draw(trace))
+                lines.append(journey.report(trace, journey.ORDER_JOURNEY, order.caller))
         return "\n".join(lines)
 
     @property

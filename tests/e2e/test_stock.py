@@ -7,6 +7,7 @@ import pytest
 from stack import Settings, Stack
 
 from gallery.environments import stock_environment
+from tests.e2e.doctor import expect_causes
 from tests.e2e.polling import poll_until
 from tests.e2e.shop import Shop
 from tests.e2e.system import LocalSystem
@@ -24,6 +25,11 @@ def test_with_the_stock_instrumentation_the_journey_falls_apart(tmp_path: Path) 
 
         with pytest.raises(journey.JourneyDiffers) as found:
             journey.wait_for(shop.zipkin_url, order.trace_id, journey.ORDER_JOURNEY, 5, remote_parent=order.caller)
+        # The doctor needs no chain for it: billing works on in a trace of its own.
+        (lost,) = expect_causes(shop.zipkin_url, order.trace_id, "--patience", "0", expected=["context lost"])
+        (begun,) = expect_causes(
+            shop.zipkin_url, lost["findings"][0]["other_trace_id"], "--patience", "0", expected=["context lost"] * 2
+        )
 
     print(found.value)
     missing = [
@@ -36,3 +42,5 @@ def test_with_the_stock_instrumentation_the_journey_falls_apart(tmp_path: Path) 
         "process invoices",
         "send email",
     ]
+    assert lost["findings"][0]["says"].startswith("nothing is under billing CONSUMER `orders receive`")
+    assert order.trace_id in [finding["other_trace_id"] for finding in begun["findings"]]

@@ -139,6 +139,8 @@ def test_a_record_that_is_read_in_a_trace_of_others_has_another_header() -> None
     finding = only(examined(first, rest))
 
     assert (finding.cause, finding.other_trace) == (Cause.REPLACED, rest.id)
+    read = only(examined(rest, first))
+    assert (read.cause, read.other_trace) == (Cause.REPLACED, first.id)
 
 
 def test_a_record_whose_offset_is_not_known_is_found_by_its_key() -> None:

@@ -34,13 +34,16 @@ class Retry:
         self.tries = tries
         self._patience = patience
 
-    async def later(self, record: ConsumerRecord[bytes, bytes], origin: Origin, error: Exception) -> None:
+    async def later(self, record: ConsumerRecord[bytes, bytes], origin: Origin, error: Exception) -> float:
         """Have the message tried again after the delay; when this returns, the broker has acknowledged it.
+
+        Returns when it is due, in seconds since the epoch.
 
         Raises KafkaError or TimeoutError where it cannot: the producer is of no use any more (aiokafka #1017).
         """
         tries = origin.tries + 1
-        headers = without_retry(record.headers) + retry_headers(origin, tries=tries, due=time.time() + self.delay_s)
+        due = time.time() + self.delay_s
+        headers = without_retry(record.headers) + retry_headers(origin, tries=tries, due=due)
         async with self._patience.bounded(SEND_TIMEOUT_S):
             future = await self._producer.send(self.topic, record.value, key=record.key, headers=headers)
         await self._patience.acknowledged("retry", future)
@@ -57,3 +60,4 @@ class Retry:
                 "reason": describe(error),
             },
         )
+        return due

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from datetime import UTC, datetime
 
 from opentelemetry import trace
 from opentelemetry.trace import Span, Status, StatusCode
@@ -45,6 +46,11 @@ def mark_failed(span: Span, error: Exception) -> None:
     span.set_attribute("error.type", kind)
     span.set_status(Status(StatusCode.ERROR, f"{kind}: {reason}"))
     note_failure(span, error)
+
+
+def mark_due(span: Span, due: float) -> None:
+    """Say on *span* when its message is tried again: at *due*, in seconds since the epoch (RFC 3339, UTC)."""
+    span.set_attribute("journey.retry.due", datetime.fromtimestamp(due, UTC).isoformat(timespec="milliseconds"))
 
 
 def note_failure(span: Span, error: Exception) -> None:

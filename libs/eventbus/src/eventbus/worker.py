@@ -18,7 +18,7 @@ from eventbus.offsets import Offsets
 from eventbus.origin import Origin
 from eventbus.patience import Patience, Stopped, backoff
 from eventbus.retry import Retry
-from eventbus.spans import mark_failed, note_failure
+from eventbus.spans import mark_due, mark_failed, note_failure
 from eventbus.subscription import Bench, Outcome, Subscription
 from eventbus.watchdog import Progress
 
@@ -144,7 +144,7 @@ class Worker:
             if isinstance(error, Poison) or origin.tries + 1 >= self._retry.tries:
                 await self._dead_letters.keep(record, origin, error)
             else:
-                await self._retry.later(record, origin, error)
+                mark_due(span, await self._retry.later(record, origin, error))
             return
         if outcome is Outcome.DUPLICATE:
             span.set_attribute("journey.duplicate", True)

@@ -29,7 +29,8 @@ def watch(zipkin: str, service: str | None, json: bool, colour: bool | None) -> 
 
     Traces are followed for 15 minutes after their start, the latest 500.
     """
-    screen, source, watching, away = Screen(colour), ZipkinSource(zipkin), Watching(), False
+    screen, source, watching = Screen(colour), ZipkinSource(zipkin), Watching()
+    begun = away = False
     try:
         while True:
             try:
@@ -39,7 +40,9 @@ def watch(zipkin: str, service: str | None, json: bool, colour: bool | None) -> 
                     click.echo(f"{unanswered(source, error)} Looking again until it does.", err=True)
                 away = True
             else:
-                away = False
+                if not begun:
+                    click.echo(f"following {source.name}, Ctrl-C ends it", err=True)
+                begun, away = True, False
                 for trace, again in list(watching.look(traces, time.monotonic())):
                     _show(screen, trace, again=again, json=json)
             time.sleep(EVERY)

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from journey.chain import named
 from journey.doctor.case import Case
 from journey.doctor.finding import Cause, Finding
-from journey.messaging import topic_of
+from journey.doctor.records import holders_of
+from journey.messaging import place_of, topic_of
 from journey.queues import queue_wait
 from journey.trace import Node, Span
 from journey.words import moment
@@ -30,6 +31,9 @@ def _missing(case: Case, node: Node) -> Finding:
     child = next(span for span in node.children if span.kind != "SERVER")
     hop = f"{named(child)} names the parent {node.id}, which is not there"
     hop += f": the span that sent to {topic_of(child)}" if child.kind == "CONSUMER" and topic_of(child) else ""
+    if others := [each for each in _senders(case, child) if each.id != node.id]:
+        says = f"{hop}. The record was sent by {named(others[0])} in trace {others[0].trace_id}."
+        return Finding(Cause.REPLACED, says, node.id, others[0].trace_id)
     if case.young:
         return Finding(Cause.UNDER_WAY, f"{hop}. A parent may end, and arrive, after its children.", node.id)
     began, oldest = _began_at_the_latest(child), case.source.oldest()
@@ -44,6 +48,10 @@ def _missing(case: Case, node: Node) -> Finding:
             node.id,
         )
     return Finding(Cause.DROPPED, f"{hop}. The work went on, so it happened; its span was lost.", node.id)
+
+
+def _senders(case: Case, child: Span) -> list[Span]:
+    return holders_of(case, child, ("PRODUCER",)) if child.kind == "CONSUMER" and place_of(child) else []
 
 
 def _began_at_the_latest(child: Span) -> float | None:

@@ -1,0 +1,185 @@
+"""The command line, on files and without a Zipkin; tests/e2e/test_doctor.py runs it on a real system."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from journey.cli import main
+
+RECORDED = Path(__file__).parent / "recorded" / "audit.jsonl"
+TRACE = "970c05e286327d94b104178d6887a676"
+NOBODY = "http://127.0.0.1:9"
+
+
+def journey(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(main, arguments, env={"NO_COLOR": "", "ZIPKIN_URL": "", "ZIPKIN_PORT": "", **environment})
+
+
+def lines_of(tmp_path: Path, *lines: str) -> str:
+    file = tmp_path / "spans.jsonl"
+    file.write_text("\n".join(lines) + "\n")
+    return str(file)
+
+
+def recorded(*, without: str = "") -> list[str]:
+    """The recorded lines without the span of a name."""
+    requests = [json.loads(line) for line in RECORDED.read_text().splitlines()]
+    for scope in (scope for each in requests for r in each["resourceSpans"] for scope in r["scopeSpans"]):
+        scope["spans"] = [span for span in scope["spans"] if span["name"] != without]
+    return [json.dumps(each) for each in requests]
+
+
+def test_a_trace_is_drawn() -> None:
+    shown = journey("show", TRACE, "--otlp", str(RECORDED))
+
+    assert shown.exit_code == 0
+    assert "6 spans, 3 services" in shown.stdout
+    assert "└─ send email" in shown.stdout
+    assert "\x1b" not in shown.stdout, "no colours where nobody looks"
+
+
+def test_colours_come_when_asked_for_and_not_with_no_color() -> None:
+    arguments = ("show", TRACE, "--otlp", str(RECORDED))
+
+    assert "\x1b[2m" in journey(*arguments, "--color").stdout
+    assert "\x1b[2m" in journey(*arguments, "--color", NO_COLOR="1").stdout, "the option is nearer"
+    assert "\x1b" not in journey(*arguments, "--no-color").stdout
+    plain = re.sub(r"\x1b\[\d+m", "", journey(*arguments, "--color").stdout)
+    assert plain == journey(*arguments).stdout
+
+
+def test_a_drawing_is_as_wide_as_the_terminal() -> None:
+    widths = [
+        max(map(len, journey("show", TRACE, "--otlp", str(RECORDED), COLUMNS=columns).stdout.splitlines()))
+        for columns in ("80", "120")
+    ]
+
+    assert widths[0] <= 80 < widths[1] <= 120
+
+
+def test_a_trace_is_shown_to_machines() -> None:
+    shown = json.loads(journey("show", TRACE, "--otlp", str(RECORDED), "--json").stdout)
+
+    assert shown.keys() == {"trace_id", "start", "duration", "errors", "spans", "missing_parents"}
+    assert (shown["trace_id"], shown["errors"], shown["missing_parents"]) == (TRACE, 0, [])
+    names = [span["name"] for span in shown["spans"]]
+    assert names[0] == "POST /orders" and names[-1] == "send email"
+    parents = {span["id"]: span["parent_id"] for span in shown["spans"]}
+    assert list(parents.values()) == [None, *list(parents)[:-1]]
+    assert shown["spans"][2]["wait"] == {"topic": "orders", "duration": 452000.0, "measured": True}
+    assert shown["spans"][5]["duration"] == 9166
+
+
+def test_a_damaged_line_is_named_and_left_out(tmp_path: Path) -> None:
+    file = lines_of(
+        tmp_path, '{"resourceSpans": [', "7", '{"resourceSpans": 7}', "", "[" * 100_000, *recorded(), "\x00"
+    )
+    shown = journey("show", TRACE, "--otlp", file)
+
+    assert shown.exit_code == 0
+    assert "6 spans" in shown.stdout
+    assert [line.split(",")[1] for line in shown.stderr.splitlines()] == [
+        " line 1",
+        " line 2",
+        " line 3",
+        " line 5",
+        " line 10",
+    ]
+
+
+def test_several_files_are_read_together(tmp_path: Path) -> None:
+    half = tmp_path / "half.jsonl"
+    half.write_text("\n".join(recorded(without="send email")))
+    both = journey("show", TRACE, "--otlp", str(half), "--otlp", str(RECORDED))
+
+    assert "6 spans" in both.stdout
+    assert "5 spans" in journey("show", TRACE, "--otlp", str(half)).stdout
+
+
+@pytest.mark.parametrize("command", ["show", "doctor"])
+@pytest.mark.parametrize(
+    ("given", "told"), [("f" * 32, "not in the files"), ("no-such-order", "No trace in the files has")]
+)
+def test_what_is_not_there_is_told_in_a_line(command: str, given: str, told: str) -> None:
+    shown = journey(command, given, "--otlp", str(RECORDED))
+
+    assert shown.exit_code == {"show": 1, "doctor": 2}[command]
+    assert told in shown.stderr
+    assert shown.stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [("show", TRACE), ("doctor", TRACE), ("doctor", "--last", "3")])
+def test_a_zipkin_that_is_away_is_told_in_a_line(arguments: tuple[str, ...]) -> None:
+    by_option, by_variable = journey(*arguments, "--zipkin", NOBODY), journey(*arguments, ZIPKIN_URL=NOBODY)
+
+    for shown in by_option, by_variable:
+        assert shown.exit_code == 2
+        assert shown.stderr.startswith(f"Error: Zipkin at {NOBODY} does not answer (ConnectionError). Is it running?")
+        assert len(shown.stderr.splitlines()) == 1
+
+
+def test_the_port_of_the_local_stack_is_known() -> None:
+    assert "http://127.0.0.1:9 does not answer" in journey("show", TRACE, ZIPKIN_PORT="9").stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("doctor",),
+        ("doctor", TRACE, "--last", "1"),
+        ("doctor", "--last", "0"),
+        ("doctor", TRACE, "--patience", "-1"),
+        ("doctor", TRACE, "--chain", "no-such-file"),
+        ("show", TRACE, "--otlp", "no-such-file"),
+        ("show",),
+        ("watch", "--otlp", str(RECORDED)),
+    ],
+)
+def test_wrong_usage_has_the_exit_code_of_what_could_not_be_looked_at(arguments: tuple[str, ...]) -> None:
+    assert journey(*arguments).exit_code == 2
+
+
+def test_a_whole_journey_ends_the_doctor_with_0() -> None:
+    by_id, last = (
+        journey("doctor", TRACE, "--otlp", str(RECORDED), "--chain", "orders"),
+        journey("doctor", "--last", "5", "--otlp", str(RECORDED)),
+    )
+
+    assert (by_id.exit_code, last.exit_code) == (0, 0)
+    assert by_id.stdout == last.stdout == f"{TRACE}  whole   6 spans, 3 services, 586.9 ms in all\n"
+
+
+def test_a_broken_journey_ends_the_doctor_with_1_and_is_drawn_with_the_place(tmp_path: Path) -> None:
+    file = lines_of(tmp_path, *recorded(without="send invoices"))
+    said = journey("doctor", TRACE, "--otlp", file, "--chain", "orders")
+
+    assert said.exit_code == 1
+    assert said.stdout.startswith(f"{TRACE}  broken  5 spans")
+    (marked,) = (line for line in said.stdout.splitlines() if line.startswith(">>> "))
+    assert marked.endswith("missing") and "send invoices" in marked
+    assert "span dropped, most likely: notifier CONSUMER `process invoices`" in said.stdout
+    assert "\n  check: " in said.stdout
+
+
+def test_machines_are_told_the_cause_and_what_to_check(tmp_path: Path) -> None:
+    file = lines_of(tmp_path, *recorded(without="send invoices"))
+    said = json.loads(journey("doctor", "--last", "1", "--otlp", file, "--json").stdout)
+    (finding,) = said.pop("findings")
+
+    assert said == {"trace_id": TRACE, "whole": False}
+    assert finding.keys() == {"cause", "says", "check", "span_id", "other_trace_id", "due"}
+    assert finding["cause"] == "span dropped"
+
+
+def test_a_chain_may_be_a_file_and_what_is_wrong_with_it_is_told(tmp_path: Path) -> None:
+    chain = tmp_path / "chain.toml"
+    chain.write_text('[[row]]\nservice = "orders"\nkind = "SERVER"\nname = "POST /orders"\n')
+    arguments = ("doctor", TRACE, "--otlp", str(RECORDED), "--chain", str(chain))
+    right = journey(*arguments)
+    chain.write_text("[[row]]")
+    wrong = journey(*arguments)
+
+    assert (right.exit_code, wrong.exit_code) == (0, 2)
+    assert "row 1 needs service, kind and name" in wrong.stderr.replace("\n", " ")

@@ -1,0 +1,31 @@
+from journey.lookup import find
+from journey.source import Recorded
+
+from libs.journey.tests.journeys import BEGAN, SECOND, order
+
+ORDERS = [order(number) for number in range(5)]
+RECORDED = Recorded(span for each in reversed(ORDERS) for span in each.spans)
+
+
+def test_traces_in_memory_are_found_like_those_in_zipkin() -> None:
+    assert RECORDED.trace(ORDERS[0].id) == ORDERS[0]
+    assert RECORDED.trace(ORDERS[0].id[16:].upper()) == ORDERS[0], "Zipkin takes an id of 64 bits too"
+    assert RECORDED.trace("f" * 32) is None
+    assert RECORDED.latest(2) == [ORDERS[4], ORDERS[3]]
+    assert RECORDED.latest(1, "Billing") == [ORDERS[4]]
+    assert RECORDED.latest(1, "nobody") == []
+    assert RECORDED.having({"messaging.destination.name": "orders", "messaging.kafka.offset": "3"}) == [ORDERS[3]]
+    assert RECORDED.begun("billing", BEGAN + 60 * SECOND, BEGAN + 120 * SECOND) == [ORDERS[2], ORDERS[1]]
+    assert RECORDED.oldest() == BEGAN
+    assert Recorded(()).oldest() is None
+
+
+def test_a_trace_is_found_by_its_id_a_traceparent_a_key_or_a_tag() -> None:
+    wanted = ORDERS[3]
+
+    assert find(RECORDED, wanted.id) == [wanted]
+    assert find(RECORDED, f"00-{wanted.id}-{wanted.spans[0].id}-01") == [wanted]
+    assert find(RECORDED, "order-3") == [wanted]
+    assert find(RECORDED, "messaging.kafka.offset=3") == [wanted]
+    assert find(RECORDED, "messaging.destination.name=orders") == ORDERS, "the first comes first"
+    assert find(RECORDED, "order-9") == find(RECORDED, "f" * 32) == find(RECORDED, "=") == []
