@@ -87,6 +87,10 @@ chaos: $(UV_READY) ## faults under load on a stack of its own, ten minutes at mo
 gallery: $(UV_READY) ## run the ways in which a trace breaks, each on the real stack, and write docs/gallery.md
 	@$(UV) run --frozen python -m gallery --write
 
+.PHONY: walkthrough
+walkthrough: $(UV_READY) ## docs/walkthrough.md anew, its outputs, pictures and links to code; needs Chromium
+	@$(UV) run --frozen python -m tests.walkthrough
+
 # A project of its own on ports of its own, so that no demo is in the way and none is lost.
 test-compose: export COMPOSE_PROJECT_NAME := one-order-one-trace-test
 test-compose: export ORDERS_PORT := 18080
