@@ -3,6 +3,7 @@
 import json
 import re
 import secrets
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 from stack import Stack
+from stack.services import instrumented, tool_environment
 
 from tests.browser.visitor import Visitor
 from tests.e2e.scenarios import TRACES
@@ -56,6 +58,19 @@ def test_a_scenario_is_shown_with_its_errors_retries_and_dead_letters(
     assert [lane for lane in shown if lane in LANES] == LANES
     assert ("retry" in visitor.states()) == ("retry" in str(lanes))
     assert not visitor.scrolls_sideways()
+
+
+def test_a_redrive_continues_the_journey_of_a_dead_letter(visitor: Visitor, page: Page, demo: Stack) -> None:
+    page.goto("/")
+    visitor.place("billing-poison")
+    visitor.expect_state("dead", "A redrive (make dlq) continues its journey")
+    order_id = page.evaluate("JSON.parse(localStorage['one-order-one-trace.orders'])[0].orderId")
+    redrive = instrumented(demo.settings, "eventbus", "dlq", "redrive", "--order", order_id)
+    subprocess.run(redrive, env=tool_environment(demo.settings), check=True, capture_output=True, timeout=60)
+
+    visitor.expect_complete(spans=9)
+    assert [lane for lane, _ in visitor.bars()][-1] == "redrive"
+    expect(page.locator("#own [data-state=done]")).to_have_count(1)
 
 
 def test_a_duplicate_names_the_span_that_it_is_linked_to(visitor: Visitor, page: Page) -> None:
@@ -216,6 +231,19 @@ def test_a_list_of_fifty_is_read_at_once_and_does_not_grow(visitor: Visitor, pag
     visitor.expect_complete()
 
     expect(page.locator("#own li")).to_have_count(50)
+
+
+def test_two_tabs_keep_one_list(visitor: Visitor, page: Page) -> None:
+    page.goto("/")
+    another = Visitor(page.context.new_page())
+    another.page.goto("/")
+    placed = {visitor.place(), another.place()}
+    another.page.close()
+    page.reload()
+
+    links = page.locator("#own a")
+    expect(links).to_have_count(2)
+    assert {link.get_attribute("data-trace-id") for link in links.all()} == placed
 
 
 def test_without_a_local_storage_the_page_works(visitor: Visitor, page: Page) -> None:

@@ -1,7 +1,9 @@
 """The page without Zipkin: it says so, goes on when Zipkin is back, and knows what Zipkin has forgotten."""
 
+import re
+
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 from stack import Stack
 
 from tests.browser.visitor import Visitor
@@ -50,3 +52,25 @@ def test_an_answer_that_is_none_is_no_answer(visitor: Visitor, page: Page, compl
     visitor.expect_state("done")
     assert "away" in visitor.states()
     complaints.clear()
+
+
+def test_without_an_address_of_zipkin_the_page_says_what_to_set(visitor: Visitor, page: Page, demo: Stack) -> None:
+    def unset(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=answer.text().replace(f'"{demo.settings.zipkin_url}"', '""'))
+
+    page.route(re.compile(r"/(journeys/.*)?$"), unset)
+    for path in ("/", f"/journeys/{'ab' * 16}"):
+        page.goto(path)
+        visitor.expect_state("no-zipkin", "Set ZIPKIN_PUBLIC_URL for orders")
+    visitor.place()
+    visitor.expect_state("no-zipkin")
+    assert page.locator("#in-zipkin").is_hidden()
+
+
+def test_an_order_without_a_trace_is_told_as_that(visitor: Visitor, page: Page) -> None:
+    page.goto("/")
+    page.route("**/orders", lambda route: route.fulfill(status=202, json={"order_id": "1", "trace_id": None}))
+    page.click("#submit")
+
+    visitor.expect_state("untraced", "there is no journey to show")

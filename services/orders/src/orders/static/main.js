@@ -152,7 +152,8 @@ function renderList() {
 }
 
 function listed(order) {
-  if (!order.seen && watch.traces.get(order.traceId)?.seen) rememberSeen(order);
+  watch.add(order.traceId, order);
+  if (!order.seen && watch.traces.get(order.traceId).seen) rememberSeen(order);
   const { state } = watch.stateOf(order.traceId);
   return { ...order, state, words: wordsFor(state)[0], shown: order.traceId === shownId };
 }
@@ -199,5 +200,4 @@ function followAddress() {
 }
 
 addEventListener("popstate", followAddress);
-for (const order of ownOrders()) watch.add(order.traceId, order);
 followAddress();

@@ -16,14 +16,21 @@ export function ownOrder(traceId) {
 }
 
 export function remember(order) {
-  orders = [order, ...orders.filter(({ traceId }) => traceId !== order.traceId)].slice(0, MOST);
+  orders = merged([order], orders, load());
   save();
 }
 
 /** Zipkin has had its trace: if it is gone one day, then it was forgotten. */
 export function rememberSeen(order) {
   order.seen = true;
+  orders = merged(orders, load());
   save();
+}
+
+/** Another tab may have placed orders meanwhile. */
+function merged(...lists) {
+  const all = new Map(lists.flat().toReversed().map((order) => [order.traceId, order]));
+  return [...all.values()].sort((a, b) => b.placed - a.placed).slice(0, MOST);
 }
 
 function load() {

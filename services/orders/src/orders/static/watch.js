@@ -22,9 +22,8 @@ export class Watch {
 
   /** Watch a trace. `placed` (ms) is known of one's own orders; `seen` says that Zipkin has had it. */
   add(id, { placed = null, seen = false } = {}) {
-    const now = Date.now();
-    const unknown = { id, placed, seen, journey: null, there: null, began: now, news: now };
-    if (!this.traces.has(id)) this.traces.set(id, unknown);
+    if (this.traces.has(id)) return;
+    this.traces.set(id, { id, placed, seen, journey: null, there: null, began: Date.now(), news: Date.now() });
     this.soon();
   }
 
@@ -32,6 +31,7 @@ export class Watch {
   show(id, known) {
     this.shown = id;
     this.add(id, known);
+    this.soon();
     this.tell();
   }
 
