@@ -1,4 +1,4 @@
-"""What README says is so."""
+"""What README and the page about running it say is so."""
 
 import json
 import re
@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 
 import journey
+import pytest
 import requests
 from stack import Settings
 
@@ -13,6 +14,8 @@ from tests.e2e.shop import Shop
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text()
+DOCS = (REPOSITORY / "docs").glob("*.md")
+RUNNING = (REPOSITORY / "docs" / "running.md").read_text()
 
 
 def test_the_order_of_the_readme_is_accepted_and_travels_in_the_callers_trace(shop: Shop) -> None:
@@ -45,8 +48,8 @@ def test_the_drawing_shows_the_declared_journey() -> None:
     assert spans == [(row.name.lower(), row.service, row.kind.lower()) for row in journey.ORDER_JOURNEY]
 
 
-def test_every_make_target_of_the_readme_exists() -> None:
-    named = set(re.findall(r"`?make ([a-z-]+)", README)) - {"fetches"}
+def test_every_make_target_that_is_named_exists() -> None:
+    named = set(re.findall(r"(?:^|`|=1 )make ([a-z-]+)", README + RUNNING, re.M))
     makefile = (REPOSITORY / "Makefile").read_text()
 
     assert named
@@ -55,7 +58,7 @@ def test_every_make_target_of_the_readme_exists() -> None:
 
 def test_the_ports_are_the_defaults_of_the_settings() -> None:
     defaults = Settings()
-    table = re.findall(r"^\| ([\d, ]+) \| ([A-Z_`, ]+) \|", README, re.M)
+    table = re.findall(r"^\| ([\d, ]+) \| ([A-Z_`, ]+) \|", RUNNING, re.M)
     ports = {
         variable.strip("` "): int(port)
         for numbers, variables in table
@@ -66,8 +69,14 @@ def test_the_ports_are_the_defaults_of_the_settings() -> None:
     assert ports == {variable: getattr(defaults, variable.lower()) for variable in ports}
 
 
-def test_every_link_within_the_repository_leads_somewhere() -> None:
-    links = re.findall(r"\]\(((?!https?:)[^)#]+)\)", README)
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{each.name}" for each in DOCS)])
+def test_every_link_within_the_repository_leads_somewhere(page: str) -> None:
+    file = REPOSITORY / page
+    links = re.findall(r"\]\(((?!https?:)[^)#]+)(?:#[^)]*)?\)", file.read_text())
 
-    assert links
-    assert not [link for link in links if not (REPOSITORY / link).exists()]
+    assert links or page != "README.md"
+    assert not [link for link in links if not (file.parent / link).exists()]
+
+
+def test_the_readme_is_a_tour_and_no_manual() -> None:
+    assert len(README.splitlines()) < 200
