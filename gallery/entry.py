@@ -22,6 +22,7 @@ NAMES: Final = (
     "worker_tasks",
     "polled_elsewhere",
     "sampled_out",
+    "full_queue",
     "failed_send",
 )
 FOLDER: Final = Path(__file__).parent / "entries"

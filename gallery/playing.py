@@ -87,6 +87,8 @@ def _environment(play: Play, process: Process, settings: Settings, home: Path) -
     others = {Instrumentation.STOCK: "aiokafka_otel", Instrumentation.OURS: "aiokafka"}
     return {
         **inherited(),
+        # What one process compiles the next one reads: half of its start.
+        "PYTHONDONTWRITEBYTECODE": "",
         "OTEL_SERVICE_NAME": process.service,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{settings.otlp_http_port}",
