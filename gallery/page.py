@@ -26,7 +26,7 @@ order and sends it through Kafka, `billing` charges the card. The trees are what
 without ids and times. The same is then done so that the trace stays whole.
 
     uv run python -m gallery {example}   # runs one on a Kafka, a Collector and a Zipkin of its own
-    make gallery                          # runs all and writes this page
+    make gallery                            # runs all and writes this page
 
 A run compares what Zipkin has with what the entry declares, tree by tree, and fails where one no longer breaks, or is
 no longer whole, the way it says. Where no setting is named, it is the default. The versions are those of `uv.lock`:

@@ -64,23 +64,29 @@ async def _create_topics(kafka: str, plays: Sequence[Play]) -> None:
 def _play(play: Play, settings: Settings, environments: Environments, folder: Path) -> None:
     home = folder / play.mark
     home.mkdir()
-    script = f"gallery.entries.{play.entry.name}"
     programs = environments[play.run.instrumentation] / "bin"
+    *_, last = play.run.processes
     for process in play.run.processes:
+        command = [programs / "opentelemetry-instrument", programs / "python"]
+        script = ["-m", f"gallery.entries.{play.entry.name}", process.function]
         log = home / f"{process.function}.log"
-        with log.open("wb") as output:
-            code = subprocess.run(
-                [programs / "opentelemetry-instrument", programs / "python", "-m", script, process.function],
-                cwd=REPOSITORY,
-                env=_environment(play, process, settings, home),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=SECONDS,
-            ).returncode
-        wanted = play.run.exit_code if process == play.run.processes[-1] else 0
+        code = _run([*command, *script], _environment(play, process, settings, home), log)
+        wanted = play.run.exit_code if process == last else 0
         if code != wanted:
             end = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
-            raise EntryFailed(f"{play}: {process.function} ended with {code} instead of {wanted}:\n{end}")
+            how = f"still ran after {SECONDS:g} s" if code is None else f"ended with {code} instead of {wanted}"
+            raise EntryFailed(f"{play}: {process.function} {how}:\n{end}")
+
+
+def _run(command: Sequence[str | Path], environment: Mapping[str, str], log: Path) -> int | None:
+    """Return the exit code; None where the process had to be killed."""
+    with log.open("wb") as output:
+        try:
+            return subprocess.run(
+                command, cwd=REPOSITORY, env=environment, stdout=output, stderr=subprocess.STDOUT, timeout=SECONDS
+            ).returncode
+        except subprocess.TimeoutExpired:
+            return None
 
 
 def _environment(play: Play, process: Process, settings: Settings, home: Path) -> dict[str, str]:
