@@ -4,7 +4,7 @@ See: One order gives two traces, although the handler runs inside a consumer's s
 
 Why: The stock instrumentation of confluent-kafka starts a root span for each message that `poll` returns and only
 links it to the sender. The semantic conventions allow that. Zipkin has no links: what it gets is a tag
-`otlp.link.0` with an id in it.
+`otlp.link.0` with the sender's ids in it.
 
 Do: Extract the context from the headers and open a span of your own with it as the parent. Switch the consumer's
 instrumentation off there, or its trace stays beside yours; what the process sends needs `propagate.inject` then.
