@@ -1,6 +1,7 @@
 """SIGTERM takes the last spans along.
 
-See: A trace ends with the message sent, though its work was done and committed. It happens at each deployment.
+See: A trace ends with the message sent, though the card was charged and the offset committed. It happens at each
+deployment.
 
 Why: Spans wait up to five seconds in the batch processor and are flushed when Python exits. Python does not exit on
 SIGTERM, which is what `docker stop`, Kubernetes and systemd send: unless the program handles it, the process dies
@@ -34,8 +35,8 @@ async def billing() -> None:
     )
     async with consumer:
         async for _order in consumer:
+            await consumer.commit()  # first, so that no card is charged twice
             charge_card()
-            await consumer.commit()
             # From outside, when a new version is deployed.
             signal.raise_signal(signal.SIGTERM)
 
