@@ -58,7 +58,7 @@ def _at_rest(page: Page, subject: Locator) -> bytes:
     page.wait_for_load_state("networkidle")
     picture, before = subject.screenshot(), b""
     while picture != before:
-        page.wait_for_timeout(500)
+        page.wait_for_timeout(2000)  # more than the page waits before it asks Zipkin again
         picture, before = subject.screenshot(), picture
     return picture
 

@@ -65,9 +65,17 @@ def test_each_link_to_code_leads_to_the_line_that_it_names() -> None:
 
 
 def test_every_other_link_leads_somewhere() -> None:
-    links = re.findall(r"\]\(((?!https?:)[^)#]+)[)#]", TEXT)
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", TEXT)
+    pages = {link: PAGE.parent / link if link else PAGE for link, _ in links}
+    anchors = [(link, anchor) for link, anchor in links if anchor and pages[link].suffix == ".md"]
 
-    assert not [link for link in links if not (PAGE.parent / link).exists()]
+    assert not [link for link, page in pages.items() if not page.exists()]
+    assert not [(link, anchor) for link, anchor in anchors if anchor not in _anchors(pages[link])]
+
+
+def _anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_ids_times_and_bars_are_no_structure_but_words_are() -> None:
