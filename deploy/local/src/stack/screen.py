@@ -1,3 +1,5 @@
+import os
+import sys
 import threading
 import time
 
@@ -10,6 +12,9 @@ class Screen:
         self._lock = threading.Lock()
 
     def say(self, part: str, text: str) -> None:
-        """Print one line."""
+        """Print one line; where nobody reads any more (`… | head`), what is to be done is done all the same."""
         with self._lock:
-            print(f"{time.monotonic() - self._began:6.1f} s  {part:<16} {text}", flush=True)
+            try:
+                print(f"{time.monotonic() - self._began:6.1f} s  {part:<16} {text}", flush=True)
+            except BrokenPipeError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python fails again at its end
