@@ -3,6 +3,7 @@ import itertools
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from time import monotonic
 from typing import Any
 
@@ -233,6 +234,8 @@ async def test_a_try_waits_for_its_delay_and_the_wait_is_no_work(
     assert failed.end_time is not None and retried.start_time is not None and retried.end_time is not None
     assert retried.start_time - failed.end_time > 1.4e9
     assert (retried.attributes or {})["journey.queue.wait_ms"] >= 1400  # type: ignore[operator]
+    due = datetime.fromisoformat(str((failed.attributes or {})["journey.retry.due"])).timestamp()
+    assert abs(due - retried.start_time / 1e9) < 1
 
 
 @pytest.mark.parametrize("error", [Transient, KeyError])

@@ -1,12 +1,15 @@
 """The command line, on files and without a Zipkin; tests/e2e/test_doctor.py runs it on a real system."""
 
+import io
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from journey.cli import main
+from journey.cli.screen import Screen
 
 RECORDED = Path(__file__).parent / "recorded" / "audit.jsonl"
 TRACE = "970c05e286327d94b104178d6887a676"
@@ -48,6 +51,19 @@ def test_colours_come_when_asked_for_and_not_with_no_color() -> None:
     assert "\x1b" not in journey(*arguments, "--no-color").stdout
     plain = re.sub(r"\x1b\[\d+m", "", journey(*arguments, "--color").stdout)
     assert plain == journey(*arguments).stdout
+
+
+def test_a_terminal_has_colours_unless_it_wants_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("NO_COLOR", "")
+    wanted = Screen(None).colour
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    assert (wanted, Screen(None).colour, Screen(True).colour) == (True, False, True)
 
 
 def test_a_drawing_is_as_wide_as_the_terminal() -> None:

@@ -143,6 +143,12 @@ def test_a_record_that_is_read_in_a_trace_of_others_has_another_header() -> None
     assert (read.cause, read.other_trace) == (Cause.REPLACED, first.id)
 
 
+def test_a_reader_that_is_in_the_trace_and_not_below_its_sender_is_misplaced() -> None:
+    finding = only(examined(changed(ORDER, 3, parent_id=ORDER.spans[0].id)))
+
+    assert (finding.cause, finding.at) == (Cause.MISPLACED, ORDER.spans[2].id)
+
+
 def test_a_record_whose_offset_is_not_known_is_found_by_its_key() -> None:
     first, rest = apart(0, 3, None)
     unknown = {name: value for name, value in first.spans[1].tags.items() if "offset" not in name}
@@ -180,6 +186,14 @@ def test_what_a_service_begins_for_another_order_is_not_taken_for_lost() -> None
 
     assert examined(received(first, 3), of_another).whole
     assert examined(first, rest).whole, "it began after the end of a span that lasts as long as its handler"
+
+
+def test_a_consumer_that_did_pass_its_context_on_has_lost_none() -> None:
+    _, rest = apart(0, 4, None)
+    source_of_both = received(ORDER, 3)
+
+    assert examined(source_of_both, rest).whole
+    assert examined(rest, source_of_both).whole
 
 
 def test_a_message_set_aside_is_in_retry_until_it_is_due() -> None:
@@ -230,7 +244,15 @@ def test_an_error_that_was_overcome_does_not_break_the_journey() -> None:
     again = more(retried, 4, "billing", "CONSUMER", "process billing.retry")
 
     assert examined(again).whole
-    assert examined(Trace(ORDER.id, (failing(ORDER, 3).spans[2], *ORDER.spans))).whole, "a redelivery"
+    redelivered = more(failing(without(ORDER, 4, 5, 6), 3), 2, "billing", "CONSUMER", "process orders")
+    assert examined(redelivered).whole
+
+
+def test_tries_may_lie_between_a_row_and_the_one_that_it_should_be_below() -> None:
+    retried = more(failing(ORDER, 3), 3, "billing", "PRODUCER", "send billing.retry")
+    again = more(retried, 7, "billing", "CONSUMER", "process billing.retry")
+
+    assert examined(changed(again, 4, parent_id=again.spans[7].id), chain=True).whole
 
 
 def test_an_error_after_which_nothing_went_on_is_named() -> None:

@@ -66,6 +66,12 @@ def test_every_kind_of_attribute_becomes_a_text(value: dict[str, Any], text: str
     assert read.tags == {"k": text}
 
 
+def test_a_link_is_told_as_zipkin_tells_it() -> None:
+    (read,) = spans_from_otlp(request(links=[{"traceId": "A" * 32, "spanId": "B" * 16, "flags": 256}]))
+
+    assert read.tags == {"otlp.link.0": f"{'a' * 32}|{'b' * 16}||{{}}|0"}
+
+
 def test_an_error_is_told_as_zipkin_tells_it() -> None:
     error = [{"key": "error.type", "value": {"stringValue": "Poison"}}]
     (told,) = spans_from_otlp(request(status={"code": 2, "message": "refused"}, attributes=error))

@@ -50,6 +50,8 @@ def test_all_missing_rows_are_drawn_below_each_other() -> None:
     text = report(without(ORDER, 1, 5, 6), ORDER_JOURNEY, "ca11e5ca11e5ca11")
 
     assert marked(text) == ["POST /orders", "process invoices", "send email"]
+    depths = [line.index("└─") for line in text.splitlines() if line.startswith(">>>")]
+    assert depths[0] < depths[1] == depths[2] - 3, "each below the one before it"
     assert "called by span ca11e5ca11e5ca11, which is not in this trace" in text
 
 
@@ -90,6 +92,9 @@ def test_colours_are_whole_lines_and_change_no_width() -> None:
 
     assert draw(failed, paint=paint) == draw(failed)
     assert tones == ["", "", "wait", "", "", "wait", "", "error", "error"]
+    tones.clear()
+    draw(ORDER, paint=paint, marks={ORDER.spans[0].id: ["wrong"]})
+    assert tones == ["mark", "mark", "", "wait", "", "", "wait", "", ""]
 
 
 TEST = """

@@ -52,7 +52,8 @@ def show_one_order(settings: Settings) -> dict[str, Any]:
     print(f"\n{journey.draw(trace)}")
     print(f"\n  the page    {settings.orders_url}/journeys/{order['trace_id']}")
     print(f"  the trace   {order['trace_url']}")
-    print(f"  the order   {settings.orders_url}/orders/{order['order_id']}", flush=True)
+    print(f"  the order   {settings.orders_url}/orders/{order['order_id']}")
+    print(f"  draw again  uv run journey show {order['order_id']}", flush=True)
     return order
 
 
