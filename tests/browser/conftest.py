@@ -25,6 +25,8 @@ NOTES = """
 """
 
 
+# Before a stack is started for nothing.
+@pytest.fixture(scope="session", autouse=True)
 def chromium() -> str:
     """Return the machine's Chromium. Without one the tests are skipped, but never where CI is set."""
     if found := os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, PROGRAMS)), None):
@@ -37,11 +39,10 @@ def chromium() -> str:
 
 # Not for the session: while Playwright runs, its event loop is in the way of every asynchronous test.
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(chromium: str) -> Iterator[Browser]:
     """One Chromium for all tests of a module."""
-    path = chromium()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
         browser.close()
 
