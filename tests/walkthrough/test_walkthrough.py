@@ -1,7 +1,9 @@
 """docs/walkthrough.md: its commands work, print what it shows, and its pictures and links are there."""
 
 import difflib
+import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ COMMANDS = [step for step in steps(TEXT) if isinstance(step, Command)]
 PICTURES = [step for step in steps(TEXT) if isinstance(step, Picture)]
 
 
+@pytest.mark.skipif(not shutil.which("curl") and not os.environ.get("CI"), reason="no curl here: install it")
 def test_every_command_works_and_its_output_has_the_structure_that_the_page_shows(demo: Stack) -> None:
     shell = Shell(demo.settings)
     for command in COMMANDS:
