@@ -9,6 +9,7 @@ from stack.services import OTEL_ENV, env_file
     [
         ("/orders", True),
         ("/orders?dry=1", True),
+        ("/orders?from=http://shop/cart", True),
         ("/orders/0d9e", True),
         ("/", False),
         ("/healthz", False),
