@@ -26,7 +26,7 @@ async def dead_letters(servers: str, group: str) -> list[tuple[bytes, bytes | No
         batches = await consumer.getmany(timeout_ms=2000)
         ends = await consumer.end_offsets(list(consumer.assignment()))
         found = [record for records in batches.values() for record in records]
-        while len(found) < sum(ends.values()):
+        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
             batches = await consumer.getmany(timeout_ms=2000)
             found += [record for records in batches.values() for record in records]
     return [(record.key, record.value, dict(record.headers)) for record in found]
