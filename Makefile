@@ -53,7 +53,7 @@ compose-down: ## stop and remove the containers; what is stored stays
 $(OWN_UV):
 	@echo "uv is not on the PATH: getting it into .stack/uv with pip"
 	@python3 -m venv .stack/uv && .stack/uv/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9' \
-		|| { rm -rf .stack/uv; echo "That failed. Get uv with: python3 -m pip install --user uv" >&2; exit 1; }
+		|| { rm -rf .stack/uv; echo "That failed (on Debian: apt install python3-venv). Or install uv: https://docs.astral.sh/uv/" >&2; exit 1; }
 
 # The instrumentation is a library for everybody: it is tested on the oldest and on a new Python too.
 PYTHONS := 3.11 3.13
@@ -66,7 +66,8 @@ check: $(UV_READY) ## lint, format and types
 
 .PHONY: test
 test: check ## all tests, on a stack of their own
-	$(UV) run --frozen pytest
+	$(UV) run --frozen pytest libs services --numprocesses 2 --dist loadfile
+	$(UV) run --frozen pytest deploy tests
 	@for version in $(PYTHONS); do \
 		if .venv/bin/python -c "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, '$$version'.split('.'))))"; then \
 			continue; \

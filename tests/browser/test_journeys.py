@@ -63,7 +63,7 @@ def test_a_scenario_is_shown_with_its_errors_retries_and_dead_letters(
 def test_a_redrive_continues_the_journey_of_a_dead_letter(visitor: Visitor, page: Page, demo: Stack) -> None:
     page.goto("/")
     visitor.place("billing-poison")
-    visitor.expect_state("dead", "A redrive (make dlq) continues its journey")
+    visitor.expect_state("dead", 'A redrive (make dlq DO="redrive --all") continues its journey')
     order_id = page.evaluate("JSON.parse(localStorage['one-order-one-trace.orders'])[0].orderId")
     redrive = instrumented(demo.settings, "eventbus", "dlq", "redrive", "--order", order_id)
     subprocess.run(redrive, env=tool_environment(demo.settings), check=True, capture_output=True, timeout=60)

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,14 @@ def test_a_part_that_a_signal_paused_is_not_ready_and_still_stops(settings: Sett
 
         assert _state(stack, "collector") == "not ready"
         assert stack.stop("collector") == 0
+
+
+def test_a_part_that_runs_with_other_settings_is_not_taken_for_the_one_that_is_wanted(stack: Stack) -> None:
+    faulty = replace(stack.settings, environment={"DEMO_FAULTS": "1"})
+    with pytest.raises(StackError, match=r"orders runs already, with another DEMO_FAULTS: `make down` first"):
+        Stack(faulty).up()
+
+    assert _state(stack, "orders") == "ready"
 
 
 def test_an_unknown_part_is_named_and_the_known_ones_are_listed(settings: Settings) -> None:

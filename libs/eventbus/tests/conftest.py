@@ -6,17 +6,10 @@ from typing import Any
 import pytest
 from aiokafka_otel import AIOKafkaInstrumentor
 from eventbus import Database
-from eventbus import kafka as bus_kafka
 from eventbus.patience import Patience
 
 from .operating import Operator
 from .support import Kafka, Recorded, Service, make_patience, metadata, unique
-
-
-@pytest.fixture(autouse=True)
-def patient_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client whose stop is given up, as on a busy machine, leaves sockets behind: a later test would fail."""
-    monkeypatch.setattr(bus_kafka, "STOP_TIMEOUT_S", 4)
 
 
 @pytest.fixture

@@ -219,6 +219,7 @@ class Kafka:
         }
         topic = await self.topic()
         os.kill(pid, signal.SIGSTOP)
+        await eventually("the broker hangs", lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
         try:
             yield
         finally:

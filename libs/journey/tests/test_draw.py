@@ -171,3 +171,9 @@ def test_any_spans_have_a_tree_with_each_of_them_once(trace: Trace) -> None:
 @settings(max_examples=200, deadline=None)
 def test_any_spans_can_be_compared(trace: Trace) -> None:
     assert len(trace.spans) == len(ORDER_JOURNEY) or differences(trace, ORDER_JOURNEY, None)
+
+
+def test_a_repeat_is_called_a_duplicate() -> None:
+    repeat = replace(ORDER.spans[2], tags={"journey.duplicate": "true"})
+
+    assert "process orders (duplicate)" in draw(Trace(ORDER.id, (repeat,)))

@@ -51,6 +51,12 @@ def leaders(home: Path) -> dict[str, psutil.Process]:
     return {name: p for p in find(home) if _leads(p) and (name := _environment(p).get(PART_MARK))}
 
 
+def differences(process: psutil.Process, environment: Mapping[str, str], also: Sequence[str] = ()) -> set[str]:
+    """Return which variables of *environment*, and *also* which others, a running process has otherwise."""
+    now = _environment(process)
+    return {name for name in {*environment, *also} if now and now.get(name) != environment.get(name)}
+
+
 def send(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
     """Send a signal to those that are still there."""
     for process in processes:

@@ -1,10 +1,12 @@
 import contextlib
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
 from typing import Self
+
+import psutil
 
 from stack import fetch, processes
 from stack.children import Children
@@ -52,6 +54,7 @@ class Stack:
         with self._alone():
             running = processes.leaders(self.settings.home)
             new = [part for part in wanted if part.name not in running]
+            self._check_the_same([part for part in wanted if part.name in running], running)
             check_free(self.settings, new)
             self._begun.update(part.name for part in new)
             try:
@@ -61,6 +64,12 @@ class Stack:
                 if isinstance(error, PartFailed):
                     raise StackError(f"{error}\n{self._children.last_words(error.part)}") from error
                 raise
+
+    def _check_the_same(self, parts: Sequence[Part], running: Mapping[str, psutil.Process]) -> None:
+        for part in parts:
+            if different := sorted(processes.differences(running[part.name], part.environment, also=["DEMO_FAULTS"])):
+                names = ", ".join(different)
+                raise StackError(f"{part.name} runs already, with another {names}: `make down` first, or give the same")
 
     def start(self, name: str) -> None:
         """Start one part and wait until it is ready."""

@@ -10,6 +10,8 @@ from journey.queues import Wait, queue_wait
 from journey.trace import Node, Span, Trace
 from journey.words import count, cut, lasting, plain
 
+# Set by eventbus on the span of a message that was handled before.
+DUPLICATE_TAG: Final = "journey.duplicate"
 NARROWEST: Final = 60
 SHORTEST_NAMES: Final = 28
 SHORTEST_BAR: Final = 16
@@ -119,7 +121,8 @@ def _lines(trace: Trace) -> Iterator[_Line]:
             yield _Line(f"{rail}┊  {_waited(wait, node)}", period=_waiting(wait, node.span), ink="░", tone="wait")
         below = f"{rail}{onward}{'│  ' if node.children else ''}"
         tone: Tone = "error" if node.span.error else ""
-        name = rail + branch + (plain(node.span.name) or "(no name)")
+        again = " (duplicate)" if node.span.tags.get(DUPLICATE_TAG) == "true" else ""
+        name = rail + branch + (plain(node.span.name) or "(no name)") + again
         yield _Line(name, node.span, _running(node.span), tone=tone, of=node.id, below=below)
         if node.span.error:
             yield _Line(f"{below}✗ {plain(node.span.error)}", tone="error")

@@ -45,7 +45,10 @@ def handle_errors(app: Flask) -> None:
         found = error.errors(include_input=False, include_context=False, include_url=False)
         if found[0]["type"] == "json_invalid":
             return response(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {found[0]['msg']}. Send one JSON object.")
-        fields = [{"field": ".".join(map(str, each["loc"])) or "body", "problem": each["msg"]} for each in found]
+        fields = [
+            {"field": ".".join(map(str, each["loc"])) or "body", "problem": each["msg"].removeprefix("Value error, ")}
+            for each in found
+        ]
         return response(
             HTTPStatus.UNPROCESSABLE_ENTITY, "The order does not match the schema. Mend these fields.", errors=fields
         )

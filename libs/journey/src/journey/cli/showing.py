@@ -44,6 +44,6 @@ def missing(source: Source, id: str) -> str:
             "oldest, and all when it stops: --otlp FILE reads files of the Collector."
         )
     return (
-        f"No trace in {source.name} has {plain(id)}. A message's key is on its spans once it is sent, and with "
-        "AIOKAFKA_OTEL_RECORD_KEY=true; a trace id finds a trace from its start."
+        f"No trace in {source.name} has {plain(id)}. It comes about a second after its first message was sent; Zipkin "
+        "forgets the oldest, and all when it stops. Spans have a message's key with AIOKAFKA_OTEL_RECORD_KEY=true."
     )

@@ -18,7 +18,7 @@ const WORDS = {
 };
 
 const STUCK = "Nothing new for a while. The message waits in its topic, or a part does not run: see make status.";
-const REDRIVE = "A redrive (make dlq) continues its journey, in this trace.";
+const REDRIVE = "A redrive (make dlq DO=\"redrive --all\") continues its journey, in this trace.";
 const MEMORY = "It keeps traces in memory: it forgets them when it restarts, and the oldest when it is full.";
 
 /** The short name and the sentence for a state; `about` has `tries`, `topic` and `quiet` (ms since the last news). */
