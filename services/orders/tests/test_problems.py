@@ -15,7 +15,14 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 JSON = {"Content-Type": "application/json"}
-MISSING = object()
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "missing"
+
+
+MISSING = _Missing()
 
 
 def problem(answer: TestResponse) -> tuple[int, dict[str, Any]]:
