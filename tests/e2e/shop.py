@@ -81,7 +81,8 @@ class Shop:
         def attempt() -> Placed | None:
             try:
                 return self.place(number, key=key)
-            except (requests.ConnectionError, requests.Timeout):
+            # The last: killed while it answered.
+            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
                 return None
 
         return poll_until(attempt, f"order {number} is answered", timeout=60)
