@@ -66,8 +66,7 @@ check: $(UV_READY) ## lint, format and types
 
 .PHONY: test
 test: check ## all tests, on a stack of their own
-	$(UV) run --frozen pytest libs services --numprocesses 2 --dist loadfile
-	$(UV) run --frozen pytest deploy tests
+	$(UV) run --frozen pytest
 	@for version in $(PYTHONS); do \
 		if .venv/bin/python -c "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, '$$version'.split('.'))))"; then \
 			continue; \
