@@ -12,7 +12,7 @@ from stack import Stack
 from tests.browser.visitor import Visitor
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 # The states that a journey goes through are gone before a test could look; violations of the policy are complaints.
 NOTES = """
     window.states = [];

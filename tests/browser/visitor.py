@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-COMPLETE_S = 30
+COMPLETE_S = 60
 
 
 class Visitor:

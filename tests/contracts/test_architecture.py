@@ -21,7 +21,7 @@ def banned(folder: str, code: str) -> int:
     """Count the lines of *code*, in a new file of *folder*, that ruff as set up here calls forbidden."""
     command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "concise"]
     command += ["--stdin-filename", f"{folder}/x.py", "-"]
-    said = subprocess.run(command, input=code, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    said = subprocess.run(command, input=code, cwd=ROOT, capture_output=True, text=True, timeout=60)
     return said.stdout.count("TID251")
 
 

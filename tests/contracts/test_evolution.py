@@ -107,7 +107,7 @@ async def until_billed(database: Database, *orders: str) -> None:
 
 
 async def until_drained(kafka: Kafka, group: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while any(each.lag for each in await positions(kafka.broker, [group])):
             pass
 

@@ -113,5 +113,5 @@ def worker(service: str, broker: str, database_url: str, folder: Path) -> Iterat
         yield log
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=60)
     assert process.returncode == 0, log.read_text()

@@ -22,7 +22,7 @@ def causes(said: Said) -> list[str]:
     return [finding["cause"] for trace in said for finding in trace["findings"]]
 
 
-def expect_causes(zipkin_url: str, *arguments: str, expected: list[str], within: float = 30) -> Said:
+def expect_causes(zipkin_url: str, *arguments: str, expected: list[str], within: float = 60) -> Said:
     """Wait until the doctor finds exactly this, with exit code 1; return what it says of each trace."""
     last: list[Any] = [None, []]
 
@@ -46,6 +46,6 @@ def expect_whole(zipkin_url: str, *arguments: str) -> None:
         return last[0] == 0
 
     try:
-        poll_until(found, "", timeout=30)
+        poll_until(found, "", timeout=60)
     except AssertionError:
         raise AssertionError(f"the doctor does not find it whole: {last}") from None

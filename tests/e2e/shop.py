@@ -159,7 +159,7 @@ class Shop:
             return set(range(1, max(numbers) + 1)) - numbers
 
         try:
-            poll_until(lambda: not gaps(), "every invoice is mailed", timeout=20)
+            poll_until(lambda: not gaps(), "every invoice is mailed", timeout=60)
         except AssertionError:
             raise AssertionError(f"invoices that nobody got: {sorted(gaps())[:10]}") from None
 

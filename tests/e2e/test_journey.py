@@ -36,7 +36,7 @@ def watching(folder: Path, *arguments: str) -> Iterator[Path]:
             yield said
         finally:
             process.send_signal(signal.SIGINT)
-            code = process.wait(timeout=20)
+            code = process.wait(timeout=60)
     assert code == 0, errors.read_text()
 
 

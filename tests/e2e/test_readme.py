@@ -26,10 +26,10 @@ def test_the_order_of_the_readme_is_accepted_and_travels_in_the_callers_trace(sh
     trace_id, span_id = secrets.token_hex(16), headers["traceparent"].split("-")[2]
     headers["traceparent"] = f"00-{trace_id}-{span_id}-01"
 
-    answer = requests.post(f"{shop.orders_url}/orders", json=order, headers=headers, timeout=10)
+    answer = requests.post(f"{shop.orders_url}/orders", json=order, headers=headers, timeout=30)
 
     assert answer.status_code == 202
-    journey.wait_for(shop.zipkin_url, trace_id, journey.ORDER_JOURNEY, timeout=30, remote_parent=span_id)
+    journey.wait_for(shop.zipkin_url, trace_id, journey.ORDER_JOURNEY, timeout=60, remote_parent=span_id)
 
 
 def test_the_table_of_the_journey_is_the_one_that_the_tests_compare_with() -> None:

@@ -61,7 +61,7 @@ def drawn(shop: Shop, trace_id: str) -> str:
 def expect_trace(shop: Shop, trace_id: str, declared: str) -> None:
     """Wait until the trace is exactly the declared one."""
     with suppress(AssertionError):  # the next line shows where they differ
-        poll_until(lambda: drawn(shop, trace_id) == declared, "the trace is whole", timeout=40)
+        poll_until(lambda: drawn(shop, trace_id) == declared, "the trace is whole", timeout=60)
     assert drawn(shop, trace_id) == declared
 
 
@@ -93,7 +93,7 @@ def test_every_process_span_names_the_scenario(demo_shop: Shop, orders: Mapping[
 def test_every_record_on_every_topic_is_as_the_asyncapi_document_says(
     demo: Stack, demo_shop: Shop, orders: Mapping[str, Placed]
 ) -> None:
-    document = Document(requests.get(f"{demo_shop.orders_url}/asyncapi.json", timeout=10).json())
+    document = Document(requests.get(f"{demo_shop.orders_url}/asyncapi.json", timeout=30).json())
     for scenario, order in orders.items():
         expect_trace(demo_shop, order.trace_id, TRACES[scenario])
     found = [each for order in orders.values() for each in records_of(demo.settings.kafka, order.order_id, *ALL_TOPICS)]
@@ -129,7 +129,7 @@ def test_the_order_of_the_readme_fails_as_it_says(demo_shop: Shop) -> None:
     command = re.search(r"^curl [^`]*baggage[^`]*", README, re.M)[0]
     headers = dict(header.split(": ", 1) for header in re.findall(r"-H '([^']+)'", command))
     order = json.loads(re.search(r"-d '(.*?)'", command, re.S)[1])
-    answer = requests.post(f"{demo_shop.orders_url}/orders", json=order, headers=headers, timeout=10)
+    answer = requests.post(f"{demo_shop.orders_url}/orders", json=order, headers=headers, timeout=30)
 
     expect_trace(demo_shop, answer.json()["trace_id"], TRACES["billing-fails-twice"])
 

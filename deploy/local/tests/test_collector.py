@@ -29,7 +29,7 @@ def test_the_collector_finds_no_fault_with_its_configuration(stack_of_session: S
         env={**os.environ, "COLLECTOR_DATA": str(stack_of_session.settings.data)},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
 
     assert (validation.returncode, validation.stdout, validation.stderr) == (0, "", "")

@@ -47,7 +47,7 @@ def test_a_reader_that_has_enough_of_the_status_is_no_error(command: Command) ->
     assert status.stdout
     status.stdout.close()
 
-    assert status.wait(timeout=30) == -signal.SIGPIPE
+    assert status.wait(timeout=60) == -signal.SIGPIPE
 
 
 PARTS = ["kafka", "zipkin", "collector", "mail", "orders", "orders-worker", "billing", "notifier"]

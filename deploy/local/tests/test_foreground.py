@@ -51,7 +51,7 @@ def test_it_has_the_terminal_and_hears_its_signals() -> None:
             shown.extend(os.read(main, 100))
             return None if shown.endswith(b"\n") else f"{shown!r}"
 
-        wait_until("a line of the command", objection, timeout=30)
+        wait_until("a line of the command", objection, timeout=60)
         running.send_signal(signal.SIGINT)
 
         assert bytes(shown) == b"True True\r\n"
@@ -68,6 +68,6 @@ def test_it_has_the_terminal_and_hears_its_signals() -> None:
 )
 def test_what_is_no_program_is_named(command: Command, words: list[str], message: str) -> None:
     running = command("run", *words)
-    shown, _ = running.communicate(timeout=30)
+    shown, _ = running.communicate(timeout=60)
 
     assert (running.returncode, shown.startswith(f"stack: {message}")) == (1, True)

@@ -59,4 +59,4 @@ def test_interrupted_while_it_downloads_the_runner_leaves_nothing(
 
 def wait_for_process(settings: Settings, part: str) -> None:
     """Wait until the first process of a part is there, ready or not."""
-    wait_until(f"a process of {part}", lambda: None if processes.find(settings.home, part) else "none", timeout=30)
+    wait_until(f"a process of {part}", lambda: None if processes.find(settings.home, part) else "none", timeout=60)

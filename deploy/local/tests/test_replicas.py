@@ -33,7 +33,7 @@ def test_the_partitions_are_shared(pairs: Stack, worker: str, topic: str) -> Non
         shares = [[each for each in some if each.startswith(f"{topic}/")] for some in partitions]
         return None if sorted(map(len, shares)) == [1, 2] else f"{partitions}"
 
-    wait_until(f"two {worker} share the partitions of {topic}", objection, timeout=30)
+    wait_until(f"two {worker} share the partitions of {topic}", objection, timeout=60)
 
 
 def test_one_worker_relays_while_the_other_stands_by_and_says_so_and_takes_over_after_a_kill(pairs: Stack) -> None:
@@ -77,12 +77,12 @@ def test_a_worker_that_hangs_is_told_from_the_others_and_is_ready_again_when_it_
 ) -> None:
     monkeypatch.setattr(probes, "HANGS_AFTER_S", 4)
     assert command("signal", "billing-2", "STOP", STACK_FOLDER=str(pairs.settings.home)).wait(30) == 0
-    wait_until("billing-2 hangs", lambda: None if "hangs" in _reasons(pairs).get("billing-2", "") else "no", timeout=30)
+    wait_until("billing-2 hangs", lambda: None if "hangs" in _reasons(pairs).get("billing-2", "") else "no", timeout=60)
     hanging = _reasons(pairs)
     pairs.signal("billing-2", signal.SIGCONT)
 
     assert re.fullmatch(r"hangs: last sign of life \d+ s ago", hanging["billing-2"])
-    wait_until("all are ready again", lambda: str(reasons) if (reasons := _reasons(pairs)) else None, timeout=30)
+    wait_until("all are ready again", lambda: str(reasons) if (reasons := _reasons(pairs)) else None, timeout=60)
 
 
 def _reasons(stack: Stack) -> dict[str, str]:

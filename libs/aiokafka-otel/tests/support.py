@@ -33,7 +33,7 @@ SPAN_ID = 0xB7AD6B7169203331
 TRACEPARENT = ("traceparent", f"00-{TRACE_ID:032x}-{SPAN_ID:016x}-01".encode())
 
 
-async def eventually(what: str, condition: Callable[[], object], seconds: float = 15) -> None:
+async def eventually(what: str, condition: Callable[[], object], seconds: float = 60) -> None:
     """Wait until the condition holds; fail with its description."""
     deadline = monotonic() + seconds
     while not condition():

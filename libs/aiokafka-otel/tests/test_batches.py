@@ -15,7 +15,7 @@ from .support import SPAN_ID, TRACEPARENT, Kafka, Recorded, parent_id
 async def batch_of(consumer: AIOKafkaConsumer, count: int) -> list[ConsumerRecord[bytes, bytes]]:
     """Poll until that many records have come."""
     records: list[ConsumerRecord[bytes, bytes]] = []
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while len(records) < count:
             for some in (await consumer.getmany(timeout_ms=100)).values():
                 records += some

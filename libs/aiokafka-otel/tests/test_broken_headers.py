@@ -37,7 +37,7 @@ async def by_getmany(consumer: AIOKafkaConsumer) -> list[Any]:
 
 async def all_from(consumer: AIOKafkaConsumer, poll: Callable[[AIOKafkaConsumer], Any], count: int) -> list[Any]:
     records: list[Any] = []
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while len(records) < count:
             records += await poll(consumer)
     return records

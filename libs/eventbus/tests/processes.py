@@ -87,7 +87,7 @@ class TinyService:
 
     async def ready(self) -> None:
         """Wait until it says that it is ready."""
-        await eventually("the tiny service is ready", lambda: self.status.get("ready"), seconds=30)
+        await eventually("the tiny service is ready", lambda: self.status.get("ready"))
 
     async def exit_code(self, seconds: float = 30) -> int:
         """Wait until it has ended."""

@@ -43,7 +43,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy import Column, Integer, MetaData, String, Table, func, select, text
 
-STOP_WITHIN_S = 10
+# A bound for what would hang otherwise, not a promise: the machine may be busy.
+STOP_WITHIN_S = 60
 
 
 class OrderPlaced(Event):
@@ -72,7 +73,7 @@ def unique(prefix: str) -> str:
     return f"{prefix}-{uuid.uuid4().hex[:12]}"
 
 
-async def eventually(what: str, condition: Callable[[], object], seconds: float = 15) -> float:
+async def eventually(what: str, condition: Callable[[], object], seconds: float = 60) -> float:
     """Wait until the condition holds, and return how long it took; fail with its description."""
     began = monotonic()
     while not condition():
@@ -201,7 +202,7 @@ class Kafka:
             partitions = [TopicPartition(topic, number) for number in range(kafka.PARTITIONS)]
             consumer.assign(partitions)
             found: list[ConsumerRecord[bytes, bytes]] = []
-            async with consumer, asyncio.timeout(20):
+            async with consumer, asyncio.timeout(60):
                 starts, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
                 while len(found) < sum(ends.values()) - sum(starts.values()):
                     for batch in (await consumer.getmany(timeout_ms=500)).values():
@@ -243,7 +244,7 @@ class Kafka:
         """Wait until a group has committed these offsets."""
         found: dict[int, int] = {}
         with suppress(TimeoutError):
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 while found != offsets:
                     found = await self.committed(group, topic)
         assert found == offsets

@@ -41,7 +41,7 @@ def test_a_writer_delays_no_reader(database: Database) -> None:
         connection.execute(insert(effects).values(order_id="o-1"))
         # In a thread, so that a reader that waited would be seen by this test as one that does not come back.
         with ThreadPoolExecutor(1) as reader:
-            seen = reader.submit(effects_of, database).result(timeout=5)
+            seen = reader.submit(effects_of, database).result(timeout=60)
 
     assert seen == []
     assert effects_of(database) == ["o-1"]
@@ -136,7 +136,7 @@ def test_processes_that_start_together_on_a_new_database_all_get_it(database_url
     for process in processes:
         process.start()
     for process in processes:
-        process.join(timeout=30)
+        process.join(timeout=60)
     database = Database(database_url)
 
     assert [process.exitcode for process in processes] == [0] * 6

@@ -18,7 +18,7 @@ async def partitions(kafka: Kafka, topic: str) -> int:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.broker)
     await admin.start()
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while True:
                 [found] = await admin.describe_topics([topic])
                 if found["partitions"]:
@@ -50,12 +50,14 @@ async def test_a_broker_that_is_away_is_an_error(tmp_path: Path, unused_tcp_port
         await bus_kafka.create_topics(f"127.0.0.1:{unused_tcp_port}", {"orders": {}}, make_patience(tmp_path))
 
 
-async def test_a_stop_ends_connecting_to_a_broker_that_does_not_answer(tmp_path: Path) -> None:
+async def test_a_stop_ends_connecting_to_a_broker_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus_kafka, "CONNECT_TIMEOUT_S", 3600)  # so that it is the stop which ends it
     patience = make_patience(tmp_path)
     silent = socket.create_server(("127.0.0.1", 0))
     broker = f"127.0.0.1:{silent.getsockname()[1]}"
     asyncio.get_running_loop().call_later(0.1, patience.stop.set)
-    began = time.monotonic()
     with pytest.raises(Stopped):
         await bus_kafka.create_topics(broker, {"orders": {}}, patience)
     for client in (
@@ -66,8 +68,6 @@ async def test_a_stop_ends_connecting_to_a_broker_that_does_not_answer(tmp_path:
             async with bus_kafka.running(client, patience):
                 pytest.fail("started without a broker")
     silent.close()
-
-    assert time.monotonic() - began < 3
 
 
 class Stubborn:

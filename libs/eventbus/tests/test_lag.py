@@ -56,7 +56,7 @@ async def test_a_group_is_behind_by_what_its_topics_hold_and_nobody_has_handled(
 
 async def until_left(kafka: Kafka, group: str) -> None:
     """Wait until the broker has forgotten a static member, which does not leave by itself."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (await lag(kafka, "--group", group)).out.endswith(" 0 reading\n"):
             pass
 

@@ -69,7 +69,7 @@ def test_threads_look_once_a_second_together(database: Database) -> None:
     def work(_: int) -> None:
         with database.read() as connection:
             event.listen(connection, "before_cursor_execute", ask)
-            line.wait(timeout=30)
+            line.wait(timeout=60)
             for _ in range(100):
                 limit.check(connection)
 

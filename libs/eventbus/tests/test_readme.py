@@ -29,13 +29,13 @@ async def test_the_example_of_the_readme_works(kafka: Kafka, tmp_path: Path) -> 
     )
     try:
         status = tmp_path / environment["STATUS_FILE"]
-        await eventually("it is ready", lambda: read_status(status).get("ready"), seconds=30)
+        await eventually("it is ready", lambda: read_status(status).get("ready"))
         await kafka.put("packed-parcels", (key, value.replace(b"order_id", b"parcel"), headers))
         while parcel.encode() not in [record.key for record in await kafka.records("shipped-parcels")]:
             assert process.poll() is None
     finally:
         process.terminate()
-        exit_code = process.wait(timeout=20)
+        exit_code = process.wait(timeout=60)
 
     assert exit_code == 0
 

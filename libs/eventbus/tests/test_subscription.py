@@ -117,7 +117,7 @@ class Post:
         if self._fails:
             raise ConnectionError
         with ThreadPoolExecutor(1) as another:
-            another.submit(self._write).result(timeout=5)
+            another.submit(self._write).result(timeout=60)
         self.sent.append(order_id)
         return f"mail of {order_id}"
 

@@ -219,7 +219,7 @@ def test_at_the_deadline_the_error_tells_the_differences_and_draws_what_there_is
     with pytest.raises(JourneyDiffers) as raised:
         wait_for(zipkin.url, ORDER, ORDER_JOURNEY, 0.5, CALLER)
 
-    assert 0.5 <= time.monotonic() - began < 5
+    assert time.monotonic() - began >= 0.5
     assert f"Trace {ORDER} is not the declared journey after 0.5 s:" in str(raised.value)
     assert "- Row 6 is missing: notifier CLIENT `send email`." in str(raised.value)
     assert "└─ process invoices" in str(raised.value)

@@ -153,7 +153,7 @@ def test_invoices_written_at_the_same_moment_leave_no_gap_and_no_repeat(
     line = Barrier(THREADS)
 
     def write_some(thread: int) -> None:
-        line.wait(timeout=10)
+        line.wait(timeout=60)
         for n in range(25):
             bill(databases[thread % databases_opened], an_order(order_id=f"order-{thread}-{n}"))
 

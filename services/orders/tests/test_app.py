@@ -246,7 +246,7 @@ def at_once(app: Flask, order: dict[str, Any], keys: list[str]) -> list[tuple[in
 
     def place(key: str) -> tuple[int, dict[str, Any]]:
         client = app.test_client()
-        line.wait(timeout=10)
+        line.wait(timeout=60)
         answer = client.post("/orders", json=order, headers={"Idempotency-Key": key})
         return answer.status_code, answer.get_json()
 

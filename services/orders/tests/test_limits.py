@@ -134,7 +134,7 @@ def listening(log: str) -> str:
     return next((m.rpartition(":")[2].split()[0] for m in messages if m.startswith("Listening at")), "")
 
 
-def eventually(what: str, look: Callable[[], Any], seconds: float = 30) -> Any:
+def eventually(what: str, look: Callable[[], Any], seconds: float = 60) -> Any:
     deadline = time.monotonic() + seconds
     while not (answer := look()):
         assert time.monotonic() < deadline, f"after {seconds} s still not true: {what}"
