@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from time import monotonic
 from typing import Any
@@ -243,6 +243,45 @@ async def test_a_try_waits_for_its_delay_and_the_wait_is_no_work(
     assert (retried.attributes or {})["journey.queue.wait_ms"] >= 1400  # type: ignore[operator]
     due = datetime.fromisoformat(str((failed.attributes or {})["journey.retry.due"])).timestamp()
     assert abs(due - retried.start_time / 1e9) < 1
+
+
+async def test_a_try_waits_for_its_delay_while_its_partition_comes_and_goes(
+    kafka: Kafka, database: Database, service: Service, recorded: Recorded, caplog: pytest.LogCaptureFixture
+) -> None:
+    class FailsOnce(Handler):
+        def first(self, order_id: str) -> None:
+            if self.calls.count(order_id) == 1:
+                raise Transient("not yet")
+
+    service.settings = {"retry_delay_s": 8}
+    caplog.set_level("INFO", "eventbus.worker")
+    topic = await kafka.topic()
+    handler = FailsOnce()
+    await kafka.put(topic, *orders(*(f"o-{number}" for number in range(6))))
+    async with AsyncExitStack() as members:
+        await members.enter_async_context(service.working(handler.on(topic)))
+        await eventually("all have failed", lambda: len(handler.calls) == 6)
+        for member in range(2, 4):
+            before = caplog.messages.count("partitions assigned")
+            await members.enter_async_context(service.working(handler.on(topic)))
+            await eventually(
+                "all have partitions",
+                lambda: caplog.messages.count("partitions assigned") >= before + member,  # noqa: B023
+            )
+        still_waiting = len(handler.calls) == 6
+        await eventually("all are handled", lambda: len(effects_of(database)) == 6, seconds=30)
+    due = {
+        span.context.trace_id: datetime.fromisoformat(str((span.attributes or {})["journey.retry.due"])).timestamp()
+        for span in recorded.spans(f"process {topic}")
+    }
+    early = [
+        span
+        for span in recorded.spans(f"process {service.retries}")
+        if (span.start_time or 0) / 1e9 < due[span.context.trace_id] - 0.01
+    ]
+
+    assert still_waiting
+    assert early == []
 
 
 @pytest.mark.parametrize("error", [Transient, KeyError])

@@ -213,7 +213,7 @@ class Worker:
             self._membership.taken()
             self._interrupt_wait()
         self._member_id = member_id
-        self._not_due.forget()
+        self._not_due.forget_pauses()
 
     async def commit(self) -> None:
         """Commit the offsets of finished records."""
