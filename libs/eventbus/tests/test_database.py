@@ -212,3 +212,12 @@ def test_an_index_that_came_with_a_later_version_is_created_too(database_url: st
     database.close()
 
     assert names == [index.name for index in visits.indexes]
+
+
+def test_a_table_without_a_column_that_the_program_needs_ends_the_process_with_one_line(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(text("ALTER TABLE inbox RENAME COLUMN handled_at TO done_at"))
+    with pytest.raises(SystemExit) as end:
+        database.create(metadata)
+
+    assert end.value.code == "DATABASE_URL: the table inbox has no column handled_at: add it first"

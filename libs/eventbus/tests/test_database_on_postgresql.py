@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from eventbus import Database, postgresql
-from eventbus.errors import DATABASE_FAILURES
 from sqlalchemy import Connection, insert, text, update
 from sqlalchemy.exc import InternalError, OperationalError
 
@@ -51,7 +50,7 @@ def test_a_lock_that_somebody_keeps_is_not_waited_for_for_ever(impatient: Callab
 
 def test_who_hangs_inside_of_a_transaction_loses_it_and_its_locks(impatient: Callable[..., Database]) -> None:
     database = impatient(idle_in_transaction_session_timeout="200ms")
-    with pytest.raises(DATABASE_FAILURES), database.write() as hanging:
+    with pytest.raises(database.errors), database.write() as hanging:
         lock_effects(hanging)
         with database.write() as connection:
             connection.execute(insert(effects).values(order_id="o-1"))

@@ -1,5 +1,6 @@
 import asyncio
 import gzip
+import hashlib
 import json
 import os
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord
 from aiokafka.errors import OutOfOrderSequenceNumber
-from eventbus import Poison
+from eventbus import Poison, Transient
 from eventbus import kafka as bus_kafka
 from eventbus.dead_letters import MAX_BYTES, TOPIC_SETTINGS, DeadLetters, topic_of
 from eventbus.origin import Origin
@@ -23,7 +24,7 @@ def record(*headers: tuple[str, bytes | None], value: bytes | None = b"value", k
 
 
 async def keep(
-    kafka: Kafka, group: str, *records: Any, poison: Poison | None = None
+    kafka: Kafka, group: str, *records: Any, error: Exception | None = None
 ) -> list[ConsumerRecord[bytes, bytes]]:
     """Keep records as a service does; return the letters."""
     await kafka.create(topic_of(group), **TOPIC_SETTINGS)
@@ -31,13 +32,13 @@ async def keep(
     async with bus_kafka.running(producer, kafka.patience):
         letters = DeadLetters(producer, group=group, patience=kafka.patience)
         for each in records:
-            await letters.keep(each, Origin.of(each), poison or Poison("wrong"))
+            await letters.keep(each, Origin.of(each), error or Poison("wrong"))
     return await kafka.records(topic_of(group))
 
 
 async def test_a_letter_is_the_record_and_says_where_it_came_from_and_what_was_wrong(kafka: Kafka) -> None:
     group = unique("billing")
-    (letter,) = await keep(kafka, group, record(("ce_id", b"e-1")), poison=Poison("ce_type 'x' is not known here"))
+    (letter,) = await keep(kafka, group, record(("ce_id", b"e-1")), error=Poison("ce_type 'x' is not known here"))
     about = {name: value.decode() for name, value in letter.headers if name.startswith("dlq.")}
     failed_at = datetime.fromisoformat(about.pop("dlq.first-failed-at"))
 
@@ -73,12 +74,6 @@ async def test_headers_stay_as_they_were_but_those_of_the_trace_which_get_anothe
     assert [name for name, _ in letter.headers if name in ("traceparent", "tracestate", "baggage")] == []
 
 
-async def test_the_reason_is_cut_to_a_length_that_fits_a_header(kafka: Kafka) -> None:
-    (letter,) = await keep(kafka, unique("billing"), record(), poison=Poison("x" * 10_000))
-
-    assert header(letter, "dlq.error-message") == "x" * 512
-
-
 @pytest.mark.parametrize(
     ("key", "value", "kept_key"), [(b"key", None, b"key"), (None, b"value", None), (None, None, b""), (b"", b"", b"")]
 )
@@ -97,6 +92,78 @@ async def test_a_record_is_kept_whole_however_large_it_was_allowed_to_be(kafka: 
 
     assert sorted(len(letter.value or b"") for letter in letters) == [len(largest), len(bomb)]
     assert len(gzip.compress(bomb)) < 100_000
+
+
+async def test_a_record_that_its_topic_does_not_take_is_kept_as_its_size_its_hash_and_its_place(kafka: Kafka) -> None:
+    group = unique("billing")
+    large = os.urandom(9 * 1024 * 1024)
+    trace, forged = ("traceparent", b"00-x"), ("dlq.left-out", b"forged")
+    letters = [
+        await keep(kafka, group, record(("n", b"%d" % number), trace, forged, value=value))
+        for number, value in enumerate((b"before", large, b"behind"))
+    ][-1]
+    short = letters[1]
+    about = {name: value.decode() for name, value in short.headers if name.startswith("dlq.")}
+
+    assert [header(each, "n") for each in letters] == ["0", "1", "2"]
+    assert [each.key for each in letters] == [b"key"] * 3
+    assert [each.value for each in letters] == [b"before", None, b"behind"]
+    assert [header(each, "dlq.left-out") for each in letters] == [None, "value", None]
+    assert about["dlq.value-bytes"] == str(len(large))
+    assert about["dlq.value-sha256"] == hashlib.sha256(large).hexdigest()
+    assert about["dlq.original-traceparent"] == "00-x"
+    assert (about["dlq.original-topic"], about["dlq.original-partition"]) == ("orders", "2")
+    assert (about["dlq.original-offset"], about["dlq.error-message"]) == ("17", "wrong")
+
+
+LARGE = os.urandom(9 * 1024 * 1024)
+
+
+@pytest.mark.parametrize(
+    ("large", "left_out"),
+    [
+        (record(("small", b"1"), ("large", LARGE)), "value, 1 header"),
+        (record(*((f"h{number}", os.urandom(1000)) for number in range(9000)), value=None), "8984 headers"),
+        (record(key=LARGE, value=None), "key"),
+        (record(key=LARGE, value=bytes(MAX_BYTES + 1)), "value, key"),
+    ],
+    ids=["a header", "many headers", "the key", "a value that no producer sends"],
+)
+async def test_whatever_is_too_large_is_left_out(kafka: Kafka, large: Any, left_out: str) -> None:
+    (letter,) = await keep(kafka, unique("billing"), large)
+
+    assert header(letter, "dlq.left-out") == left_out
+    assert (letter.key, letter.value) == (b"key" if large.key == b"key" else b"", None)
+    assert header(letter, "dlq.error-message") == "wrong"
+
+
+class Unspeakable(Transient):
+    """An error that has no text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+REASONS = {
+    "half an emoji": (Poison("no product \ud83e-GIFT"), "no product \\ud83e-GIFT"),
+    "100 kB": (Poison("x" * 100_000), "x" * 512),
+    "100 kB of halves": (Poison("\ud83e" * 100_000), ("\\ud83e" * 512)[:512]),
+    "a NUL and a line": (Poison("a\0b\nc"), "a\0b\nc"),
+    "no text": (Unspeakable(), "<exception str() failed>"),
+    "bytes": (Poison(b"\xff"), "b'\\xff'"),
+    "nothing": (Poison(), ""),
+    "a long class name": (type("X" * 100_000, (Poison,), {})("wrong"), "wrong"),
+}
+
+
+@pytest.mark.parametrize(("error", "reason"), REASONS.values(), ids=REASONS)
+async def test_whatever_the_text_of_an_error_is_the_reason_is_short_and_readable(
+    kafka: Kafka, error: Exception, reason: str
+) -> None:
+    (letter,) = await keep(kafka, unique("billing"), record(), error=error)
+
+    assert header(letter, "dlq.error-message") == reason
+    assert header(letter, "dlq.error-type") == type(error).__name__[:512]
 
 
 class FakeProducer:

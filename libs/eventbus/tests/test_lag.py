@@ -2,13 +2,16 @@
 
 import asyncio
 
+import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
 from eventbus import Database
 from eventbus.tables import inbox
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from .operating import Answer, Operator
-from .support import Kafka, OrderPlaced, Service, count, encoded, eventually
+from .support import Kafka, OrderPlaced, Service, count, encoded, eventually, unique
 from .test_worker import Handler
 
 
@@ -74,6 +77,62 @@ async def test_what_was_removed_unread_is_not_waited_for(kafka: Kafka, service: 
     answer = await lag(kafka, "--group", service.group, "--json")
 
     assert [each["lag"] for each in answer.json if each["topic"] == topic] == [2, 0, 0]
+
+
+async def test_marks_of_transactions_and_what_was_aborted_are_not_waited_for_nor_is_a_transaction_that_is_open(
+    kafka: Kafka, database: Database, service: Service
+) -> None:
+    topic = await kafka.topic()
+
+    async def send(producer: AIOKafkaProducer, partition: int, name: str) -> None:
+        key, value, headers = an_order(name)
+        with suppress_instrumentation():
+            await producer.send_and_wait(topic, value, key=key, headers=headers, partition=partition)
+
+    async with (
+        kafka.producer(transactional_id=unique("tx")) as producer,
+        kafka.producer(transactional_id=unique("tx")) as hanging,
+    ):
+        for number in range(3):
+            async with producer.transaction():
+                await send(producer, 0, f"o-{number}")
+        await producer.begin_transaction()
+        await send(producer, 1, "aborted")
+        await producer.abort_transaction()
+        await hanging.begin_transaction()
+        await send(hanging, 2, "open")
+        await kafka.put(topic, an_order("behind"), partition=2)
+        before = await lag(kafka, "--group", service.group, "--json")
+        async with service.working(Handler().on(topic)):
+            await kafka.until_committed(service.group, topic, {0: 5})
+            handled = await lag(kafka, "--group", service.group, "--json")
+            async with producer.transaction():
+                await send(producer, 1, "o-4")
+            await kafka.until_committed(service.group, topic, {0: 5, 1: 3})
+        async with producer.transaction():
+            await send(producer, 1, "o-5")
+        one_left = await lag(kafka, "--group", service.group, "--json")
+        await hanging.commit_transaction()
+    all_left = await lag(kafka, "--group", service.group, "--json")
+
+    assert before.exit_code == 1
+    assert [each["lag"] for each in handled.json if each["topic"] == topic] == [0, 0, 0]
+    assert [each["lag"] for each in one_left.json if each["topic"] == topic] == [0, 1, 0]
+    assert [each["lag"] for each in all_left.json if each["topic"] == topic] == [0, 1, 2]
+
+
+async def test_of_many_records_only_the_first_are_counted_one_by_one(
+    kafka: Kafka, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventbus.lag.COUNTED_ONE_BY_ONE", 2)
+    topic = await kafka.topic()
+    await kafka.put(topic, an_order("o-1"))
+    async with service.working(Handler().on(topic)):
+        await kafka.until_committed(service.group, topic, {0: 1})
+    await kafka.put(topic, *(an_order(f"o-{number}") for number in range(9)))
+    answer = await lag(kafka, "--group", service.group, "--json")
+
+    assert [each["lag"] for each in answer.json if each["topic"] == topic] == [9, 0, 0]
 
 
 async def test_all_groups_are_shown_where_none_is_named(kafka: Kafka, service: Service) -> None:

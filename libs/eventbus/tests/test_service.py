@@ -11,6 +11,7 @@ from eventbus import kafka as bus_kafka
 from eventbus.scenarios import Scenarios
 from eventbus.tables import outbox
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from sqlalchemy import text
 
 from .processes import TinyService, collecting
 from .support import Kafka, OrderPlaced, count, encoded, eventually, header, read_status, unique, worker_settings
@@ -118,6 +119,55 @@ async def test_two_services_with_one_instance_id_end_and_say_why(kafka: Kafka, t
     assert ended.process.returncode == 1
     assert ended.logs[-1]["message"] == "another process uses INSTANCE_ID tiny-1: give each its own"
     assert ended.logs[-1]["level"] == "CRITICAL"
+
+
+async def test_a_record_that_its_dead_letters_do_not_take_whole_holds_up_nobody(kafka: Kafka, tmp_path: Path) -> None:
+    orders, invoices = unique("orders"), unique("invoices")
+    await kafka.create(orders, max_message_bytes=str(16 * 1024 * 1024))
+    tiny = TinyService(tmp_path / "tiny.db", kafka.broker, invoices, orders)
+    with tiny.run():
+        await tiny.ready()
+        # All letters of one key go to one partition, where the broker counts what each producer has sent.
+        await kafka.put(orders, (b"k", b"before", []))
+        await kafka.until_committed(tiny.service, orders, {0: 1})
+        async with kafka.producer(max_request_size=16 * 1024 * 1024) as producer:
+            await producer.send_and_wait(orders, os.urandom(9 * 1024 * 1024), key=b"k", partition=0)
+        await kafka.put(orders, (b"k", b"behind", []), order("o-1"))
+        await kafka.until_committed(tiny.service, orders, {0: 4})
+        status = tiny.status
+    letters = await kafka.records(f"{tiny.service}.dlq")
+
+    assert status["ready"]
+    assert [letter.value for letter in letters] == [b"before", None, b"behind"]
+    assert [header(letter, "dlq.left-out") for letter in letters] == [None, "value", None]
+
+
+async def test_a_service_whose_database_lacks_a_column_ends_and_says_which(
+    kafka: Kafka, tmp_path: Path, database_url: str
+) -> None:
+    orders, invoices = unique("orders"), unique("invoices")
+    tiny = TinyService(tmp_path / "tiny.db", kafka.broker, invoices, orders, database_url=database_url)
+    database = Database(database_url)
+    with tiny.run():
+        await tiny.ready()
+        await kafka.put(orders, order("o-1"))
+        await kafka.until_committed(tiny.service, orders, {0: 1})
+        with database.write() as connection:
+            connection.execute(text("ALTER TABLE inbox RENAME COLUMN handled_at TO done_at"))
+        await kafka.put(orders, order("o-2"))
+        while_it_runs = await tiny.exit_code()
+        said = tiny.logs[-1]
+    with tiny.run():
+        at_its_start = await tiny.exit_code()
+        line = tiny.log_file.read_text()
+    database.close()
+
+    assert (while_it_runs, at_its_start) == (1, 1)
+    assert said["level"] == "CRITICAL"
+    assert said["message"].startswith("DATABASE_URL: this program does not fit the database: ")
+    assert "handled_at" in said["message"] and "exc_info" not in said
+    assert line == "DATABASE_URL: the table inbox has no column handled_at: add it first\n"
+    assert await kafka.committed(tiny.service, orders) == {0: 1}
 
 
 class NeverStarts:

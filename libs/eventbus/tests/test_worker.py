@@ -1,8 +1,12 @@
 import asyncio
+import concurrent.futures
 import itertools
+import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from time import monotonic
 from typing import Any
@@ -15,13 +19,16 @@ from eventbus.dead_letters import DeadLetters
 from eventbus.errors import Poison, Transient, Unavailable
 from eventbus.inbox import Inbox
 from eventbus.membership import Fenced, Membership
+from eventbus.outage import WrongTables
 from eventbus.retry import Retry
 from eventbus.subscription import Bench
 from eventbus.tables import inbox
 from eventbus.watchdog import Progress
 from eventbus.worker import Worker
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import StatusCode
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, bindparam, insert, select, text
+from sqlalchemy.exc import IntegrityError
 
 from .support import (
     Kafka,
@@ -240,6 +247,43 @@ async def test_a_try_waits_for_its_delay_and_the_wait_is_no_work(
     assert retried.start_time / 1e9 >= due - 0.01
 
 
+async def test_a_try_waits_for_its_delay_while_its_partition_comes_and_goes(
+    kafka: Kafka, database: Database, service: Service, recorded: Recorded, caplog: pytest.LogCaptureFixture
+) -> None:
+    class FailsOnce(Handler):
+        def first(self, order_id: str) -> None:
+            if self.calls.count(order_id) == 1:
+                raise Transient("not yet")
+
+    service.settings = {"retry_delay_s": 8}
+    caplog.set_level("INFO", "eventbus.worker")
+    topic = await kafka.topic()
+    handler = FailsOnce()
+    await kafka.put(topic, *orders(*(f"o-{number}" for number in range(6))))
+    async with AsyncExitStack() as members:
+        await members.enter_async_context(service.working(handler.on(topic)))
+        await eventually("all have failed", lambda: len(handler.calls) == 6)
+        for member in range(2, 4):
+            before = caplog.messages.count("partitions assigned")
+            await members.enter_async_context(service.working(handler.on(topic)))
+            await eventually(
+                "all have partitions",
+                lambda: caplog.messages.count("partitions assigned") >= before + member,  # noqa: B023
+            )
+        await eventually("all are handled", lambda: len(effects_of(database)) == 6)
+    due = {
+        span.context.trace_id: datetime.fromisoformat(str((span.attributes or {})["journey.retry.due"])).timestamp()
+        for span in recorded.spans(f"process {topic}")
+    }
+    early = [
+        span
+        for span in recorded.spans(f"process {service.retries}")
+        if (span.start_time or 0) / 1e9 < due[span.context.trace_id] - 0.01
+    ]
+
+    assert early == []
+
+
 @pytest.mark.parametrize("error", [Transient, KeyError])
 async def test_what_has_had_its_tries_is_a_dead_letter_of_its_first_topic(
     error: type[Exception], kafka: Kafka, database: Database, service: Service
@@ -270,11 +314,12 @@ async def test_garbage_in_the_retry_topic_goes_to_the_dead_letters_and_holds_up_
     await kafka.create(service.retries)
     far = str(int((time.time() + 3600) * 1000)).encode()
     await kafka.put(service.retries, (b"k", b"\xff", [("retry.due", b"soon"), ("retry.attempt", b"\xff")]))
-    await kafka.put(service.retries, (b"k", b"\xff", [("retry.due", far)]), *orders("o-1"))
+    endless = [("retry.due", b"9" * 400), ("retry.attempt", b"-" + b"9" * 400)]
+    await kafka.put(service.retries, (b"k", b"\xff", [("retry.due", far)]), (b"k", b"\xff", endless), *orders("o-1"))
     async with service.working(Handler().on(topic)):
         await eventually("the order behind is handled", lambda: effects_of(database))
 
-    assert len(await kafka.records(service.letters)) == 2
+    assert len(await kafka.records(service.letters)) == 3
 
 
 async def test_what_the_handler_calls_poison_goes_to_the_dead_letters_at_once(
@@ -296,6 +341,105 @@ async def test_what_the_handler_calls_poison_goes_to_the_dead_letters_at_once(
     assert effects_of(database) == ["o-2"]
     assert header(letter, "dlq.error-message") == "the address is not valid"
     assert count(database, inbox) == 1
+
+
+class Unbindable:
+    """A value that no driver can bind."""
+
+
+def bind(connection: Connection) -> None:
+    connection.execute(text("SELECT :value").bindparams(bindparam("value", Unbindable())))
+
+
+def go_on_after_an_integrity_error(connection: Connection) -> None:
+    for _ in range(2):
+        with suppress(IntegrityError):
+            connection.execute(insert(effects).values(id=1, order_id="o-1"))
+    connection.execute(select(effects).where(effects.c.id == None))  # noqa: E711
+    raise KeyError("SQLite lets it go on")
+
+
+def stop_an_iteration(connection: Connection) -> None:
+    next(iter(()))
+
+
+def cancel(connection: Connection) -> None:
+    raise asyncio.CancelledError
+
+
+def cancel_a_future(connection: Connection) -> None:
+    raise concurrent.futures.CancelledError
+
+
+OWN_FAULTS = [bind, go_on_after_an_integrity_error, stop_an_iteration, cancel, cancel_a_future]
+
+
+class Misbehaves(Handler):
+    """Do something else with the first order."""
+
+    def __init__(self, deed: Callable[[Connection], None]) -> None:
+        super().__init__()
+        self._deed = deed
+
+    def __call__(self, order: OrderPlaced, connection: Connection) -> Event | None:
+        if order.order_id == "o-1":
+            self._deed(connection)
+        return super().__call__(order, connection)
+
+
+@pytest.mark.parametrize("deed", OWN_FAULTS)
+async def test_a_message_at_which_only_its_handler_fails_has_its_tries_and_those_behind_it_are_handled(
+    kafka: Kafka, database: Database, service: Service, deed: Callable[[Connection], None]
+) -> None:
+    topic = await kafka.topic()
+    await kafka.put(topic, *orders("o-1", "o-2"))
+    letters: list[ConsumerRecord[bytes, bytes]] = []
+    async with service.working(Misbehaves(deed).on(topic)) as worker:
+        await eventually("the order behind is handled", lambda: effects_of(database))
+        async with asyncio.timeout(20):
+            while not letters:
+                letters = await kafka.records(service.letters)
+        status = status_of(worker.patience)
+
+    assert status["ready"]
+    assert [header(letter, "dlq.attempts") for letter in letters] == ["3"]
+    assert effects_of(database) == ["o-2"]
+
+
+async def test_a_column_that_is_missing_ends_the_worker_and_its_message_is_not_done(
+    kafka: Kafka, database: Database, service: Service
+) -> None:
+    def look(connection: Connection) -> None:
+        connection.execute(text("SELECT colour FROM effects"))
+
+    topic = await kafka.topic()
+    await kafka.put(topic, *orders("o-0", "o-1", "o-2"))
+    with pytest.raises(WrongTables, match="colour"):
+        async with service.working(Misbehaves(look).on(topic)) as worker:
+            await eventually("the worker has ended", worker.task.done)
+
+    assert await kafka.committed(service.group, topic) == {0: 1}
+    assert effects_of(database) == ["o-0"]
+    assert await kafka.records(service.letters) == []
+
+
+async def test_what_is_too_large_to_wait_for_another_try_goes_to_the_dead_letters(
+    kafka: Kafka, database: Database, service: Service
+) -> None:
+    topic = await kafka.topic(max_message_bytes=str(32 * 1024 * 1024))
+    key, _, headers = orders("large")[0]
+    large = json.dumps({"order_id": "large", "picture": os.urandom(9 * 1024 * 1024).hex()}).encode()
+    async with kafka.producer(max_request_size=32 * 1024 * 1024) as producer:
+        with suppress_instrumentation():
+            await producer.send_and_wait(topic, large, key=key, headers=headers, partition=0)
+    await kafka.put(topic, *orders("o-2"))
+    async with service.working(FailsAtFirst("large", times=99, error=Transient).on(topic)):
+        await eventually("the order behind is handled", lambda: effects_of(database))
+    (letter,) = await kafka.records(service.letters)
+
+    assert (header(letter, "dlq.attempts"), header(letter, "dlq.error-message")) == ("1", "no mail server")
+    assert header(letter, "dlq.value-bytes") == str(len(large))
+    assert effects_of(database) == ["o-2"]
 
 
 GOOD = OrderPlaced(order_id="bad")

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, make_url, text
+from sqlalchemy import Connection, MetaData, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from eventbus import postgresql, sqlite, tables
@@ -13,6 +13,7 @@ from eventbus import postgresql, sqlite, tables
 _EXPECTED = "write sqlite:///path/to/file.db or postgresql+psycopg://user:password@host/name"
 # Any number that nobody else takes for a lock of the whole database.
 _CREATING = 4_735_811
+_ONLY_READS = text("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean")
 
 
 class Database:
@@ -48,7 +49,8 @@ class Database:
     def create(self, *metadata: MetaData) -> None:
         """Create the tables and indexes of *metadata* and the bus's own that are missing, whoever else does so too.
 
-        A process begins with this: where the database cannot be used it ends (exit code 1) with a line that says why.
+        A process begins with this: where the database cannot be used, or a table of an older program lacks a column, it
+        ends (exit code 1) with a line that says why.
         """
         try:
             with self.write() as connection:
@@ -62,6 +64,7 @@ class Database:
             connection.execute(text("SELECT pg_advisory_xact_lock(:creating)"), {"creating": _CREATING})
         for each in metadata:
             each.create_all(connection)
+            _check_columns(connection, each)
             for index in (index for table in each.sorted_tables for index in table.indexes):
                 index.create(connection, checkfirst=True)  # create_all leaves out those of a table that is there
 
@@ -82,6 +85,17 @@ class Database:
         with self._reader.begin() as connection:
             yield connection
 
+    def can_be_written(self) -> bool:
+        """Begin a writing transaction on a connection of its own, without an effect, and say whether it may write.
+
+        Raises one of `errors` where there is none to be had.
+        """
+        if self.lock_file is not None:
+            with self._writer.begin():  # which takes the write lock
+                return True
+        with self._poller.connect() as connection:
+            return not connection.execute(_ONLY_READS).scalar_one()
+
     def polling_connection(self) -> Any:
         """Open a driver's connection in autocommit mode for cheap polling every `poll_s` seconds; the caller closes it.
 
@@ -93,6 +107,14 @@ class Database:
         """Close all connections."""
         for engine in (self._writer, self._reader, self._poller):
             engine.dispose()
+
+
+def _check_columns(connection: Connection, metadata: MetaData) -> None:
+    for table in metadata.sorted_tables:
+        there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                raise SystemExit(f"DATABASE_URL: the table {table.name} has no column {column.name}: add it first")
 
 
 def _first_line(error: OperationalError) -> str:

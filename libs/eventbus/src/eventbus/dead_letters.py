@@ -1,12 +1,16 @@
 """Where messages go that can never be handled: kept whole, with the reason."""
 
 import logging
+from collections.abc import Iterable
 from datetime import timedelta
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka.errors import MessageSizeTooLargeError
 
 from eventbus import kafka
-from eventbus.errors import describe
+from eventbus.cloudevents import Headers
+from eventbus.cut import LEFT_OUT, cut
+from eventbus.errors import describe, kind
 from eventbus.origin import Origin, without_retry
 from eventbus.patience import Patience
 
@@ -20,6 +24,8 @@ TOPIC_SETTINGS = {**kafka.kept_for(RETENTION), **ROOM}
 MAX_BYTES = 100 * 1024 * 1024
 SEND_TIMEOUT_S = 10
 
+KeptHeaders = list[tuple[str, bytes | None]]
+
 _TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
 
 
@@ -31,8 +37,9 @@ def topic_of(group: str) -> str:
 class DeadLetters:
     """Keep the messages that one consumer group cannot handle.
 
-    Key, value and headers stay as they were. A trace header is kept as ``dlq.original-<name>``, since the letter itself
-    belongs to the trace of its failed processing; further headers say where it came from and what was wrong.
+    Key, value and headers stay as they were, unless the topic does not take so much. A trace header is kept as
+    ``dlq.original-<name>``, since the letter itself belongs to the trace of its failed processing; further headers say
+    where it came from and what was wrong.
     """
 
     def __init__(self, producer: AIOKafkaProducer, *, group: str, patience: Patience) -> None:
@@ -43,26 +50,24 @@ class DeadLetters:
     async def keep(self, record: ConsumerRecord[bytes, bytes], origin: Origin, error: Exception) -> None:
         """Store *record* as a dead letter; when this returns, the broker has acknowledged it.
 
-        Raises KafkaError or TimeoutError where it cannot: the producer is of no use any more (aiokafka #1017).
+        What is larger than the topic takes is kept without its value: see `cut`. Raises another KafkaError, or
+        TimeoutError, where it cannot be stored: the producer is of no use any more (aiokafka #1017).
         """
         reason = describe(error)
         about = {
             "dlq.consumer-group": self._group,
             "dlq.attempts": str(origin.tries + 1),
-            "dlq.error-type": type(error).__name__,
-            "dlq.error-message": reason[:512],
+            "dlq.error-type": kind(error),
+            "dlq.error-message": reason,
         }
-        headers = [
-            (f"dlq.original-{name}" if name in _TRACE_HEADERS else name, value)
-            for name, value in without_retry(record.headers)
-        ]
-        headers += origin.headers("dlq") + [(name, value.encode()) for name, value in about.items()]
-        # aiokafka refuses a record that has neither key nor value.
-        key = b"" if record.key is None and record.value is None else record.key
-
-        async with self._patience.bounded(SEND_TIMEOUT_S):
-            future = await self._producer.send(topic_of(self._group), record.value, key=key, headers=headers)
-        await self._patience.acknowledged("dead letters", future)
+        headers = origin.headers("dlq") + [(name, value.encode()) for name, value in about.items()]
+        try:
+            await self._send(record.key, record.value, _renamed(record.headers), headers)
+        except MessageSizeTooLargeError:
+            # Where letters were sent to this partition before, the broker now misses the number of the one that it has
+            # refused (OutOfOrderSequenceNumber): then this is done once more, by the next producer.
+            short = cut(record)
+            await self._send(short.key, None, _renamed(short.headers), [*headers, *short.about])
         log.error(
             "dead letter",
             extra={
@@ -70,7 +75,23 @@ class DeadLetters:
                 "partition": origin.partition,
                 "offset": origin.offset,
                 "tries": origin.tries + 1,
-                "error": type(error).__name__,
+                "error": kind(error),
                 "reason": reason,
             },
         )
+
+    async def _send(self, key: bytes | None, value: bytes | None, kept: KeptHeaders, added: Headers) -> None:
+        # aiokafka refuses a record that has neither key nor value.
+        key = b"" if key is None and value is None else key
+        async with self._patience.bounded(SEND_TIMEOUT_S):
+            future = await self._producer.send(topic_of(self._group), value, key=key, headers=[*kept, *added])
+        await self._patience.acknowledged("dead letters", future)
+
+
+def _renamed(headers: Iterable[tuple[str, bytes | None]]) -> KeptHeaders:
+    """Return the headers that a message had at its origin, those of its trace under another name."""
+    return [
+        (f"dlq.original-{name}" if name in _TRACE_HEADERS else name, value)
+        for name, value in without_retry(headers)
+        if name != LEFT_OUT
+    ]

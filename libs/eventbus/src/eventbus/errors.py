@@ -27,17 +27,37 @@ class Unavailable(Exception):
     """
 
 
-# Another message would fail as well. What SQLite calls an OperationalError, PostgreSQL may call an InternalError (a
-# server that only reads) or a ProgrammingError (a table is missing). Of its deadlocks, again at once is right too.
-DATABASE_FAILURES = (OperationalError, InterfaceError, InternalError, ProgrammingError)
-INFRASTRUCTURE = (Unavailable, *DATABASE_FAILURES, NoConnection)
+# What SQLite calls an OperationalError, PostgreSQL may call an InternalError (a server that only reads) or a
+# ProgrammingError (a table is missing).
+_DATABASE_FAILURES = (OperationalError, InterfaceError, InternalError, ProgrammingError)
+
+# A reason travels in a header, a span and a log line.
+MAX_REASON = 512
 
 
 def describe(error: BaseException) -> str:
-    """Say what happened without quoting a message: of an unknown error its place in the code instead of its text."""
-    if isinstance(error, DATABASE_FAILURES):
+    """Say what happened without quoting a message: of an unknown error its place in the code instead of its text.
+
+    Whatever the error's text is, this has 512 characters at most and can be encoded.
+    """
+    return _encodable(_reason(error))[:MAX_REASON]
+
+
+def kind(error: BaseException) -> str:
+    """Return the name of the error's class, short enough for a header."""
+    return type(error).__name__[:MAX_REASON]
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, _DATABASE_FAILURES):
         return f"{type(error).__name__}: {error.orig}"
-    if isinstance(error, (Poison, Transient, *INFRASTRUCTURE)):
-        return str(error)
+    if isinstance(error, (Poison, Transient, Unavailable, NoConnection)):
+        # Not str(error): a class of the service's own may raise something else there.
+        return str(traceback.TracebackException(type(error), error, None))
     frames = traceback.extract_tb(error.__traceback__)
     return f"in {frames[-1].name}, {frames[-1].filename}:{frames[-1].lineno}" if frames else "no details"
+
+
+def _encodable(text: str) -> str:
+    # Half an emoji, which JSON lets pass ("\\ud83e"), is text in Python and has no UTF-8.
+    return text.encode(errors="backslashreplace").decode()

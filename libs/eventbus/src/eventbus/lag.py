@@ -1,22 +1,31 @@
 """How far consumer groups are behind: what their topics hold and they have not committed yet."""
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.errors import CorruptRecordException
 
 from eventbus import kafka
 from eventbus.dlq.desk import started
 
 ANSWER_TIMEOUT_S = 30
+COUNTED_ONE_BY_ONE = 500
+COUNTING_S = 5
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where a group is in one partition; *reader* is the INSTANCE_ID of who reads it now, None where nobody does."""
+    """Where a group is in one partition, and how many records are left to it.
+
+    *end* is the offset up to which it can be read: before the first transaction that is open. *reader* is the
+    INSTANCE_ID of the member that has the partition, None where nobody has it; one that has stopped or died has it
+    until the broker ends its session.
+    """
 
     group: str
     topic: str
@@ -58,6 +67,9 @@ async def _of_group(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, grou
     )
     consumer.assign(everywhere)
     starts, ends = await consumer.beginning_offsets(everywhere), await consumer.end_offsets(everywhere)
+    # What was removed before anybody read it is not waiting any more.
+    ahead = {at: range(max(starts[at], committed.get(at, 0)), ends[at]) for at in everywhere}
+    lags = await _records_in(consumer, ahead)
     return [
         Position(
             group=group,
@@ -65,12 +77,34 @@ async def _of_group(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, grou
             partition=at.partition,
             committed=committed.get(at),
             end=ends[at],
-            # What was removed before anybody read it is not waiting any more.
-            lag=max(0, ends[at] - max(starts[at], committed.get(at, 0))),
+            lag=lags[at],
             reader=readers.get(at),
         )
         for at in everywhere
     ]
+
+
+async def _records_in(consumer: AIOKafkaConsumer, ahead: dict[TopicPartition, range]) -> dict[TopicPartition, int]:
+    """Return how many records the offsets *ahead* hold.
+
+    Marks of transactions and what was aborted or compacted have offsets too, and nobody is given them: so records are
+    read. Behind the first 500 of a partition, in 5 s, all offsets count: there the number is an upper bound.
+    """
+    left = {at: offsets for at, offsets in ahead.items() if offsets}
+    counts = dict.fromkeys(ahead, 0)
+    if left:
+        consumer.assign(list(left))
+        for at, offsets in left.items():
+            consumer.seek(at, offsets.start)
+    # A record may be unreadable, to this command as to the group.
+    with contextlib.suppress(TimeoutError, UnicodeDecodeError, CorruptRecordException):
+        async with asyncio.timeout(COUNTING_S):
+            while unread := [at for at in left if left[at] and counts[at] < COUNTED_ONE_BY_ONE]:
+                for at, records in (await consumer.getmany(*unread, timeout_ms=200)).items():
+                    counts[at] += sum(record.offset in left[at] for record in records)
+                for at in unread:
+                    left[at] = range(await consumer.position(at), left[at].stop)
+    return {at: counted + len(left.get(at, ())) for at, counted in counts.items()}
 
 
 async def _readers(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, str]:

@@ -7,6 +7,10 @@ from typing import Any, Self
 
 from eventbus.cloudevents import Headers
 
+# https://kafka.apache.org/documentation/#basic_ops_add_topic: no broker has a topic with a longer name.
+MAX_TOPIC_LENGTH = 249
+_INT64 = 1 << 63
+
 _RETRY = "retry."
 _TRIES, DUE = "retry.attempt", "retry.due"
 
@@ -24,19 +28,21 @@ class Origin:
 
     @classmethod
     def of(cls, record: Any) -> Self:
-        """Read the origin of a consumed record: what its ``retry.*`` headers say, where they make sense."""
+        """Read the origin of a consumed record: what its ``retry.*`` headers say, where all of them make sense."""
         known = dict(record.headers)
         try:
             return cls(
-                topic=known["retry.original-topic"].decode(),
-                partition=int(known["retry.original-partition"]),
-                offset=int(known["retry.original-offset"]),
-                timestamp=int(known["retry.original-timestamp"]),
-                tries=int(known[_TRIES]),
-                first_failed_at=known["retry.first-failed-at"].decode(),
+                topic=_topic(known["retry.original-topic"]),
+                partition=_number(known["retry.original-partition"]),
+                offset=_number(known["retry.original-offset"]),
+                timestamp=_number(known["retry.original-timestamp"], at_least=-1),
+                tries=_number(known[_TRIES]),
+                first_failed_at=datetime.fromisoformat(known["retry.first-failed-at"].decode()).isoformat(),
             )
         except (KeyError, ValueError, TypeError, AttributeError):
-            return cls(record.topic, record.partition, record.offset, record.timestamp)
+            # A record of an old format may have no time: Kafka writes that as -1.
+            timestamp = -1 if record.timestamp is None else record.timestamp
+            return cls(record.topic, record.partition, record.offset, timestamp)
 
     @property
     def failed_since(self) -> str:
@@ -58,9 +64,23 @@ class Origin:
 def due_of(record: Any) -> float:
     """Return when a record is to be tried, in seconds since the epoch; 0, at once, where no header says so."""
     try:
-        return int(dict(record.headers)[DUE]) / 1000
+        return _number(dict(record.headers)[DUE]) / 1000
     except (KeyError, ValueError, TypeError):
         return 0.0
+
+
+def _number(value: bytes | None, *, at_least: int = 0) -> int:
+    number = int(value)  # type: ignore[arg-type]  # the callers catch a TypeError
+    if not at_least <= number < _INT64:
+        raise ValueError("out of range")
+    return number
+
+
+def _topic(value: bytes) -> str:
+    topic = value.decode()
+    if not 0 < len(topic) <= MAX_TOPIC_LENGTH:
+        raise ValueError("no topic has such a name")
+    return topic
 
 
 def without_retry(headers: Iterable[tuple[str, bytes | None]]) -> list[tuple[str, bytes | None]]:

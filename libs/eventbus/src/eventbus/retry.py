@@ -5,7 +5,7 @@ import time
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
-from eventbus.errors import describe
+from eventbus.errors import describe, kind
 from eventbus.origin import Origin, retry_headers, without_retry
 from eventbus.patience import Patience
 
@@ -39,7 +39,8 @@ class Retry:
 
         Returns when it is due, in seconds since the epoch.
 
-        Raises KafkaError or TimeoutError where it cannot: the producer is of no use any more (aiokafka #1017).
+        Raises MessageSizeTooLargeError if the topic does not take so large a message; another KafkaError or
+        TimeoutError where it cannot: the producer is of no use any more (aiokafka #1017).
         """
         tries = origin.tries + 1
         due = time.time() + self.delay_s
@@ -56,7 +57,7 @@ class Retry:
                 "tries": tries,
                 "of": self.tries,
                 "again_in_s": self.delay_s,
-                "error": type(error).__name__,
+                "error": kind(error),
                 "reason": describe(error),
             },
         )

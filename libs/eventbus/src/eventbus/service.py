@@ -14,6 +14,7 @@ from eventbus.database import Database
 from eventbus.event import Event
 from eventbus.housekeeping import INBOX, Retention, keep_house
 from eventbus.membership import Fenced, Membership
+from eventbus.outage import WrongTables
 from eventbus.patience import Patience, Stopped
 from eventbus.relay import Relay
 from eventbus.scenarios import Fault, Scenarios
@@ -38,8 +39,8 @@ def run(
 
     Creates the topics that it reads and writes where they are missing. The consumer group is *name*. Rows of the inbox
     and those that *retain* lets go are removed in time. Ends the process (exit code 1) where another one uses its
-    instance id, or where it hangs. What goes wrong on purpose in which of the *scenarios* does so with DEMO_FAULTS=1
-    only.
+    instance id, where it hangs, or where the database lacks a table or a column. What goes wrong on purpose in which
+    of the *scenarios* does so with DEMO_FAULTS=1 only.
     """
     logs.configure()
     faults = Scenarios(scenarios or {}, enabled=config.demo_faults)
@@ -47,9 +48,12 @@ def run(
         with watchdog.watched_loop() as alive:
             asyncio.run(_run(name, config, database, subscriptions, publishes, faults, [INBOX, *retain], alive))
     except ExceptionGroup as failures:
-        if failures.subgroup(Fenced) is None:
+        if failures.subgroup(Fenced) is not None:
+            log.critical("another process uses INSTANCE_ID %s: give each its own", config.instance_id)
+        elif wrong := failures.subgroup(WrongTables):
+            log.critical("DATABASE_URL: this program does not fit the database: %s", wrong.exceptions[0])
+        else:
             raise
-        log.critical("another process uses INSTANCE_ID %s: give each its own", config.instance_id)
         raise SystemExit(1) from None
     log.info("stopped")
 

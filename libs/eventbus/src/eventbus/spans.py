@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from opentelemetry import trace
 from opentelemetry.trace import Span, Status, StatusCode
 
-from eventbus.errors import describe
+from eventbus.errors import describe, kind
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +42,8 @@ class Flusher:
 
 def mark_failed(span: Span, error: Exception) -> None:
     """Give *span* the status ERROR with the error's type and what may be said of it."""
-    kind, reason = type(error).__name__, describe(error)
-    span.set_attribute("error.type", kind)
-    span.set_status(Status(StatusCode.ERROR, f"{kind}: {reason}"))
+    span.set_attribute("error.type", kind(error))
+    span.set_status(Status(StatusCode.ERROR, f"{kind(error)}: {describe(error)}"))
     note_failure(span, error)
 
 
@@ -55,4 +54,4 @@ def mark_due(span: Span, due: float) -> None:
 
 def note_failure(span: Span, error: Exception) -> None:
     """Add the error to *span* as an event, by the semantic conventions, without the text of an unknown one."""
-    span.add_event("exception", {"exception.type": type(error).__name__, "exception.message": describe(error)})
+    span.add_event("exception", {"exception.type": kind(error), "exception.message": describe(error)})

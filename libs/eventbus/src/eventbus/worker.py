@@ -3,19 +3,22 @@
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import CancelledError
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka_otel import process_span
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import Span
 
 from eventbus.cloudevents import Message, decode
 from eventbus.dead_letters import DeadLetters
-from eventbus.errors import INFRASTRUCTURE, Poison, describe
+from eventbus.errors import Poison, Unavailable, describe
 from eventbus.membership import Fenced, Membership
 from eventbus.not_due import NotDue
 from eventbus.offsets import Offsets
 from eventbus.origin import Origin
+from eventbus.outage import Cause, WrongTables, cause_of
 from eventbus.patience import Patience, Stopped, backoff
 from eventbus.retry import Retry
 from eventbus.spans import mark_due, mark_failed, note_failure
@@ -25,6 +28,8 @@ from eventbus.watchdog import Progress
 log = logging.getLogger(__name__)
 
 FINISH_BEFORE_REVOCATION_S = 5
+# A server that restarts may be back before anybody looks. A message that ends its connection so often does it itself.
+BREAKS_OFF_TIMES = 3
 
 
 class Worker:
@@ -137,35 +142,53 @@ class Worker:
             message = decode(record, self._types)
             about |= {"event_id": message.id, "key": message.event.key}
             outcome = await self._handle(message, origin.tries + 1, about, span)
-        except Stopped:
+        except (Stopped, WrongTables):
             raise
         except Exception as error:  # the one place that decides between retry and dead letter: nothing is skipped
             mark_failed(span, error)
             if isinstance(error, Poison) or origin.tries + 1 >= self._retry.tries:
                 await self._dead_letters.keep(record, origin, error)
             else:
-                mark_due(span, await self._retry.later(record, origin, error))
+                await self._try_later(record, origin, error, span)
             return
         if outcome is Outcome.DUPLICATE:
             span.set_attribute("journey.duplicate", True)
         log.info(outcome.value, extra=about)
 
+    async def _try_later(
+        self, record: ConsumerRecord[bytes, bytes], origin: Origin, error: Exception, span: Span
+    ) -> None:
+        try:
+            mark_due(span, await self._retry.later(record, origin, error))
+        except MessageSizeTooLargeError:  # it cannot wait there: this was its last try
+            await self._dead_letters.keep(record, origin, error)
+
     async def _handle(self, message: Message, attempt: int, about: dict[str, object], span: Span) -> Outcome:
         """Apply the message's subscription, again and again while infrastructure is away.
 
-        Raises whatever else the handler raises.
+        Raises whatever else the handler raises, and WrongTables.
         """
         subscription = self._subscriptions[message.event.type]
+        database, broken_off = self._bench.database, 0
+        may_be_away: tuple[type[Exception], ...] = (Unavailable, *database.errors)
 
         def apply() -> Outcome:
-            self._before(attempt)
-            return subscription.apply(self._bench, message)
+            try:
+                self._before(attempt)
+                return subscription.apply(self._bench, message)
+            except (StopIteration, CancelledError, asyncio.CancelledError) as error:
+                # From a thread these would not come as what they are: one never, the others as the end of this worker.
+                raise RuntimeError(f"the handler raised {type(error).__name__}") from error
 
         for delay in backoff():
             try:
                 with self._progress.working():
                     outcome = await asyncio.to_thread(apply)
-            except INFRASTRUCTURE as error:
+            except may_be_away as error:
+                cause = await asyncio.to_thread(cause_of, error, database)
+                broken_off += cause is Cause.BROKEN_OFF
+                if cause is Cause.MESSAGE or broken_off > BREAKS_OFF_TIMES:
+                    raise
                 note_failure(span, error)
                 reason = describe(error)
                 log.warning("cannot work, trying again", extra={**about, "retry_in_s": delay, "reason": reason})
@@ -190,7 +213,7 @@ class Worker:
             self._membership.taken()
             self._interrupt_wait()
         self._member_id = member_id
-        self._not_due.forget()
+        self._not_due.forget_pauses()
 
     async def commit(self) -> None:
         """Commit the offsets of finished records."""
