@@ -34,6 +34,7 @@ class TinyService:
     instance_id: str = field(default_factory=lambda: unique("instance"))
     otlp: str | None = None
     database_url: str = ""
+    hold: Path | None = None
 
     def __post_init__(self) -> None:
         self.status_file = self.database.with_name(f"{unique('status')}.json")
@@ -73,6 +74,7 @@ class TinyService:
             "SERVICE": self.service,
             "INVOICES": self.invoices,
             "ORDERS": self.orders,
+            "HOLD": str(self.hold or ""),
         }
 
     @property

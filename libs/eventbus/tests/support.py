@@ -30,6 +30,7 @@ from eventbus import (
     kafka,
     retry,
 )
+from eventbus.assignment import PART as ASSIGNMENT
 from eventbus.cloudevents import Headers
 from eventbus.consuming import Consuming
 from eventbus.membership import Membership
@@ -311,10 +312,14 @@ class Service:
         return retry.topic_of(self.group)
 
     @asynccontextmanager
-    async def working(self, *subscriptions: Subscription, instance_id: str | None = None) -> AsyncIterator[Running]:
-        """Run one member of the group."""
-        patience = make_patience(self.folder)
+    async def working(
+        self, *subscriptions: Subscription, instance_id: str | None = None, joins: bool = True
+    ) -> AsyncIterator[Running]:
+        """Run one member of the group, from the moment when it *joins*: the group then reads all of its topics."""
+        patience = make_patience(self.folder, ASSIGNMENT)
         async with running(patience, self._work(patience, subscriptions, instance_id or unique("member"))) as handle:
+            if joins:
+                await eventually("it joins", lambda: handle.task.done() or not patience.status.in_trouble(ASSIGNMENT))
             yield handle
 
     async def _work(self, patience: Patience, subscriptions: tuple[Subscription, ...], instance_id: str) -> None:

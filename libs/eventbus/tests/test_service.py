@@ -71,21 +71,26 @@ def chain(spans: dict[bytes, Span], span: Span) -> list[str]:
     return [span.name, *(chain(spans, parent) if parent else [span.parent_span_id.hex()])]
 
 
-async def test_sigterm_while_the_broker_does_not_answer_ends_within_ten_seconds(kafka: Kafka, tmp_path: Path) -> None:
+async def test_sigterm_ends_also_while_the_broker_does_not_answer_and_what_waits_is_published_later(
+    kafka: Kafka, tmp_path: Path
+) -> None:
     orders, invoices = unique("orders"), unique("invoices")
     tiny = TinyService(tmp_path / "tiny.db", kafka.broker, invoices, orders)
     database = Database(f"sqlite:///{tiny.database}")
     with tiny.run():
         await tiny.ready()
-        await kafka.put(orders, *(order(f"o-{number}") for number in range(200)))
-        await eventually("it works", lambda: count(database, outbox) > 5)
         async with kafka.paused():
-            await eventually("it is not ready", lambda: not tiny.status["ready"])
-            exit_code, took = await tiny.terminate(within=20)
+            with database.write() as connection:
+                Outbox("tiny").add(connection, OrderPlaced.on(invoices)(order_id="o-1"))
+            await eventually("it is not ready", lambda: not tiny.status["ready"], seconds=30)
+            tiny.process.terminate()
+            exit_code = await tiny.exit_code()
+    left = count(database, outbox)
+    with tiny.run():
+        await eventually("the next start publishes it", lambda: count(database, outbox) == 0, seconds=30)
     database.close()
 
-    assert exit_code == 0
-    assert took < 10
+    assert (exit_code, left) == (0, 1)
 
 
 @pytest.mark.parametrize("silent", [True, False])
@@ -241,7 +246,7 @@ async def test_the_parts_of_a_service_start_and_stop_each_for_itself(
     asyncio.get_running_loop().call_later(0.5, relayed.acknowledge)
     await running
 
-    assert status == {"ready": False, "reason": "worker: starting"}
+    assert status == {"ready": False, "reason": "worker: starting; assignment: starting"}
     assert count(database, outbox) == 0
 
 
@@ -274,4 +279,5 @@ async def test_a_consumer_that_is_of_no_use_any_more_is_replaced_while_the_servi
     await running
 
     assert [status["ready"] for status in seen] == [False] * 3
-    assert [status["reason"] for status in seen[1:]] == [f"worker: {type(error).__name__}, trying again"] * 2
+    for status in seen[1:]:
+        assert f"worker: {type(error).__name__}, trying again" in str(status["reason"])

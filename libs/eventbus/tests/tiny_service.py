@@ -3,6 +3,8 @@
 Without ORDERS it only relays its outbox.
 """
 
+import threading
+from pathlib import Path
 from typing import ClassVar
 
 from eventbus import Database, Event, WorkerSettings, read_settings, run, within_transaction
@@ -14,6 +16,7 @@ class Config(WorkerSettings):
     service: str
     invoices: str = Field(description="the topic of the invoices")
     orders: str = Field(default="", description="the topic of the orders")
+    hold: Path | None = Field(default=None, description="a folder: a handler says there that it has begun, and hangs")
 
 
 CONFIG = read_settings(Config)
@@ -36,6 +39,9 @@ class InvoiceIssued(Event):
 
 
 def issue_invoice(order: OrderPlaced, connection: Connection) -> InvoiceIssued:
+    if CONFIG.hold is not None:
+        (CONFIG.hold / "begun").touch()
+        threading.Event().wait()
     return InvoiceIssued(order_id=order.order_id)
 
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 from eventbus import dead_letters, kafka, retry
+from eventbus.assignment import PART as ASSIGNMENT
+from eventbus.assignment import Assignment
 from eventbus.database import Database
 from eventbus.dlq import marks
 from eventbus.inbox import Inbox
@@ -70,10 +72,22 @@ class Consuming:
             after_commit=self.after_commit,
         )
         async with kafka.running(aside, patience), kafka.running(consumer, patience):
-            watch = asyncio.create_task(Watchdog(patience.status).watch(consumer, progress), name="watchdog")
-            try:
+            assignment = Assignment(consumer, worker.topics, group=self.group, servers=config.kafka_bootstrap_servers)
+            patience.status.trouble(ASSIGNMENT, "starting")
+            async with (
+                _beside(assignment.watch(patience.status)),
+                _beside(Watchdog(patience.status).watch(consumer, progress)),
+            ):
                 await worker.run()
-            finally:
-                watch.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await watch
+
+
+@contextlib.asynccontextmanager
+async def _beside(watching: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run *watching* until the end."""
+    task = asyncio.create_task(watching)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -37,11 +37,13 @@ class Database:
             self._writer, self._reader = sqlite.writer(url), sqlite.reader(url)
             self._poller = self._reader
             self.poll_s = 0.005
+            self.marker = "?"  # of a parameter, on a polling connection
         elif parsed.drivername == "postgresql+psycopg":
             self._writer = postgresql.writer(parsed)
             self._reader = postgresql.reader(self._writer)
             self._poller = postgresql.poller(parsed)
             self.poll_s = 0.02
+            self.marker = "%s"
         else:
             raise ValueError(f"{parsed.drivername!r} is no database that is supported: {_EXPECTED}")
         self.errors: tuple[type[Exception], ...] = (SQLAlchemyError, self._writer.dialect.loaded_dbapi.Error)

@@ -3,14 +3,15 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.errors import KafkaError, NotControllerError, TopicAlreadyExistsError, for_code
 
 from eventbus.patience import Patience
 
@@ -24,6 +25,9 @@ SEGMENT = timedelta(days=1)
 CONNECT_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 2
 ASK_AGAIN_AFTER_S = 0.5
+SERVED_POLL_S = 0.02
+SERVED_WITHIN_S = 10
+NO_LEADER = -1
 
 
 def kept_for(retention: timedelta) -> dict[str, str]:
@@ -39,29 +43,62 @@ async def create_topics(bootstrap_servers: str, topics: Mapping[str, Mapping[str
     """Create the topics (each with its settings) that are missing; those that exist are left as they are.
 
     They keep messages for a week unless their settings say else. The broker creates none by itself: it would give
-    them one partition. Raises KafkaError or TimeoutError.
+    them one partition. Waits, at most 10 s, until the broker tells of all their partitions and each has a leader.
+    Raises KafkaError or TimeoutError.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     async with patience.bounded(CONNECT_TIMEOUT_S):
         try:
             await admin.start()
             await create_missing(admin, topics)
+            await _until_served(admin, list(topics))
         finally:
             await admin.close()
 
 
 async def create_missing(admin: AIOKafkaAdminClient, topics: Mapping[str, Mapping[str, str]]) -> None:
-    """Do what create_topics does, with a client that is started already; not bounded in time."""
-    answer = await admin.create_topics(
-        [
-            NewTopic(name, PARTITIONS, 1, topic_configs={**kept_for(RETENTION), **settings})
-            for name, settings in topics.items()
-        ]
-    )
+    """Ask for the topics that are missing, with a client that is started already; not bounded in time."""
+    new = [
+        NewTopic(name, PARTITIONS, 1, topic_configs={**kept_for(RETENTION), **settings})
+        for name, settings in topics.items()
+    ]
+    try:
+        answer = await admin.create_topics(new)
+    except AttributeError as error:
+        # aiokafka asks the controller for its id, also in the moment in which the cluster has not elected one.
+        if error.name != "nodeId":
+            raise
+        raise NotControllerError("the cluster has no controller yet") from None
     errors: list[tuple[str, int, str]] = answer.topic_errors  # type: ignore[attr-defined]  # set at run time
     for name, code, message in errors:
         if code not in (0, TopicAlreadyExistsError.errno):
             raise for_code(code)(f"topic {name}: {message}")
+
+
+async def _until_served(admin: AIOKafkaAdminClient, topics: list[str]) -> None:
+    """Wait for partitions and leaders: who subscribes to a topic just created would be assigned nothing of it."""
+    try:
+        async with asyncio.timeout(SERVED_WITHIN_S):
+            while True:
+                if all(_is_served(each) for each in await admin.describe_topics(topics)):
+                    return
+                await asyncio.sleep(SERVED_POLL_S)
+    except TimeoutError:  # a broker that has some of the partitions may be away: the others are read and written
+        log.warning("not all topics have partitions with leaders", extra={"topics": topics})
+
+
+def _is_served(topic: Mapping[str, Any]) -> bool:
+    return bool(topic["partitions"]) and all(each["leader"] != NO_LEADER for each in topic["partitions"])
+
+
+def unserved(cluster: ClusterMetadata, topics: Iterable[str]) -> list[str]:
+    """Return those of *topics* that do not exist in *cluster*, or have a partition without a leader."""
+    return [
+        topic
+        for topic in topics
+        if not (partitions := cluster.partitions_for_topic(topic))
+        or cluster.available_partitions_for_topic(topic) != partitions
+    ]
 
 
 def producer(
@@ -138,18 +175,19 @@ class Client(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def running(client: Client, patience: Patience) -> AsyncIterator[None]:
+async def running(client: Client, patience: Patience, *, use: str = "") -> AsyncIterator[None]:
     """Start *client*, and stop it at the end within a bounded time (aiokafka #1101, #773: stop() may hang).
 
-    Raises KafkaError or TimeoutError where it cannot be started, Stopped where the process is to stop meanwhile.
+    *use* tells it from others with the same client id in the status. Raises KafkaError or TimeoutError where it cannot
+    be started, Stopped where the process is to stop meanwhile.
     """
     try:
         async with patience.bounded(CONNECT_TIMEOUT_S):
             await client.start()
         if isinstance(client, AIOKafkaProducer):
-            _tell_of_broker(client.client, patience)
+            _tell_of_broker(client.client, patience, use)
         elif isinstance(client, AIOKafkaConsumer):
-            _tell_of_broker(client._client, patience)
+            _tell_of_broker(client._client, patience, use)
         yield
     finally:
         try:
@@ -159,22 +197,25 @@ async def running(client: Client, patience: Patience) -> AsyncIterator[None]:
             log.warning("a Kafka client did not stop cleanly", extra={"error": type(error).__name__})
 
 
-def _tell_of_broker(client: AIOKafkaClient, patience: Patience) -> None:
+def _tell_of_broker(client: AIOKafkaClient, patience: Patience, use: str) -> None:
     """Let *client* say in the status whether it reaches the broker, also while there is nothing to send or to read.
 
-    While it does not, it asks twice a second: by themselves aiokafka's loops may ask hundreds of times, and log each.
+    While it does not, or while one of its topics is missing, it asks twice a second: by themselves aiokafka's loops may
+    ask hundreds of times, and log each.
     """
     # A private method, for want of a hook: aiokafka logs an update of its metadata that failed, returns False from here
     # and goes on; who had asked for the update asks again, the producer's sender for one without any pause.
     update = client._metadata_update
     # Each client has connections of its own: one may reach the broker while another does not.
-    part = f"broker ({client._client_id})"
+    part = f"broker ({' '.join(filter(None, (client._client_id, use)))})"
     patience.status.fine(part)
 
-    async def update_and_tell(*args: Any) -> bool:
-        reached: bool = await update(*args)  # type: ignore[no-untyped-call]
+    async def update_and_tell(cluster: ClusterMetadata, topics: Collection[str]) -> bool:
+        reached: bool = await update(cluster, topics)  # type: ignore[no-untyped-call]
         if reached:
             patience.status.fine(part)
+            if any(cluster.partitions_for_topic(topic) is None for topic in topics or ()):
+                await asyncio.sleep(ASK_AGAIN_AFTER_S)
         else:
             patience.status.trouble(part, "cannot be reached")
             await asyncio.sleep(ASK_AGAIN_AFTER_S)

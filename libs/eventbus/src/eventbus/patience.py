@@ -5,7 +5,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from eventbus.status import Status
 
@@ -62,14 +62,34 @@ class Patience:
         An idempotent producer never gives up (aiokafka #1101). Raises Stopped where the process is to stop and the
         grace brings no answer; the outcome is then unknown.
         """
-        while True:
+        if not future.done():
+            later = asyncio.get_running_loop().call_later
+            telling = later(self._grace, self.status.trouble, part, "the broker does not acknowledge")
+            try:
+                await self._until_done_or_stopped(part, future)
+            finally:
+                telling.cancel()
+        self.status.fine(part)
+        return future.result()
+
+    async def finished(self, part: str, work: "asyncio.Future[T]") -> T:
+        """Return the result of *work*, which nothing can interrupt.
+
+        Raises Stopped where the process is to stop and the grace brings no end; the outcome is then unknown.
+        """
+        await self._until_done_or_stopped(part, work)
+        return work.result()
+
+    async def _until_done_or_stopped(self, part: str, future: "asyncio.Future[T]") -> None:
+        stopping = asyncio.create_task(self.stop.wait())
+        try:
+            either: set[asyncio.Future[Any]] = {future, stopping}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait({future}, timeout=self._grace)
-            if future.done():
-                self.status.fine(part)
-                return future.result()
-            if self.stop.is_set():
-                raise Stopped(f"{part}: no acknowledgement within {self._grace} s of stopping")
-            self.status.trouble(part, "the broker does not acknowledge")
+        finally:
+            stopping.cancel()
+        if not future.done():
+            raise Stopped(f"{part}: not done within {self._grace:g} s of stopping")
 
     @asynccontextmanager
     async def bounded(self, seconds: float) -> AsyncIterator[None]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from aiokafka.errors import KafkaError
 
 from eventbus import consuming, kafka, logs, watchdog
+from eventbus.assignment import PART as ASSIGNMENT
 from eventbus.consuming import Consuming
 from eventbus.database import Database
 from eventbus.event import Event
@@ -20,6 +21,7 @@ from eventbus.relay import Relay
 from eventbus.scenarios import Fault, Scenarios
 from eventbus.settings import WorkerSettings
 from eventbus.status import BEAT_EVERY_S, Status
+from eventbus.stopping import bounded_stop
 from eventbus.subscription import Subscription
 
 log = logging.getLogger(__name__)
@@ -35,7 +37,8 @@ def run(
     retain: Sequence[Retention] = (),
     scenarios: Mapping[str, Fault] | None = None,
 ) -> None:
-    """Run the worker *name* until SIGTERM or SIGINT; it then finishes the record in hand and returns.
+    """Run the worker *name* until SIGTERM or SIGINT; it then finishes the record in hand and returns. Where that takes
+    longer than 8 s, the process ends (exit code 0) without it, and the record is handled after the next start.
 
     Creates the topics that it reads and writes where they are missing. The consumer group is *name*. Rows of the inbox
     and those that *retain* lets go are removed in time. Ends the process (exit code 1) where another one uses its
@@ -45,8 +48,10 @@ def run(
     logs.configure()
     faults = Scenarios(scenarios or {}, enabled=config.demo_faults)
     try:
-        with watchdog.watched_loop() as alive:
-            asyncio.run(_run(name, config, database, subscriptions, publishes, faults, [INBOX, *retain], alive))
+        with watchdog.watched_loop() as alive, bounded_stop() as stop_asked:
+            asyncio.run(
+                _run(name, config, database, subscriptions, publishes, faults, [INBOX, *retain], alive, stop_asked)
+            )
     except ExceptionGroup as failures:
         if failures.subgroup(Fenced) is not None:
             log.critical("another process uses INSTANCE_ID %s: give each its own", config.instance_id)
@@ -67,11 +72,17 @@ async def _run(
     scenarios: Scenarios,
     retain: Sequence[Retention] = (),
     alive: Callable[[], None] = lambda: None,
+    stop_asked: Callable[[], None] = lambda: None,
 ) -> None:
     stop = asyncio.Event()
+
+    def ask_to_stop() -> None:
+        stop.set()
+        stop_asked()
+
     for each in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(each, stop.set)
-    parts = [part for part, wanted in (("relay", publishes), ("worker", subscriptions)) if wanted]
+        asyncio.get_running_loop().add_signal_handler(each, ask_to_stop)
+    parts = [*(["relay"] if publishes else []), *(["worker", ASSIGNMENT] if subscriptions else [])]
     status = Status(config.status_file, *parts)
     patience = Patience(status, stop)
     servers = config.kafka_bootstrap_servers
@@ -80,6 +91,7 @@ async def _run(
         bootstrap_servers=servers,
         client_id=f"{config.instance_id}-relay",
         patience=patience,
+        topics={each.topic for each in publishes},
         copies=scenarios.copies,
     )
 

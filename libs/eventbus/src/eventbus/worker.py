@@ -72,15 +72,17 @@ class Worker:
         self._not_due = NotDue(consumer, topic=retry.topic, delay_s=retry.delay_s)
         self._wait: asyncio.Timeout | None = None
 
+    @property
+    def topics(self) -> list[str]:
+        """The topics that are read."""
+        return sorted({*(each.topic for each in self._types.values()), self._retry.topic})
+
     async def run(self) -> None:
         """Work until the process is to stop: the record in hand is finished, its offset committed.
 
         Raises Fenced, and KafkaError where this consumer is of no use any more.
         """
-        self._consumer.subscribe(
-            sorted({*(each.topic for each in self._types.values()), self._retry.topic}),
-            listener=_FinishBeforeRevocation(self),
-        )
+        self._consumer.subscribe(self.topics, listener=_FinishBeforeRevocation(self))
         interrupt = asyncio.create_task(self._interrupt_wait_at_stop())
         self._patience.status.fine("worker")
         try:
@@ -166,7 +168,7 @@ class Worker:
     async def _handle(self, message: Message, attempt: int, about: dict[str, object], span: Span) -> Outcome:
         """Apply the message's subscription, again and again while infrastructure is away.
 
-        Raises whatever else the handler raises, and WrongTables.
+        Raises whatever else the handler raises, WrongTables, and Stopped if it does not return soon after a stop.
         """
         subscription = self._subscriptions[message.event.type]
         database, broken_off = self._bench.database, 0
@@ -183,7 +185,7 @@ class Worker:
         for delay in backoff():
             try:
                 with self._progress.working():
-                    outcome = await asyncio.to_thread(apply)
+                    outcome = await self._patience.finished("worker", asyncio.create_task(asyncio.to_thread(apply)))
             except may_be_away as error:
                 cause = await asyncio.to_thread(cause_of, error, database)
                 broken_off += cause is Cause.BROKEN_OFF
