@@ -146,6 +146,19 @@ async def test_a_message_that_comes_twice_has_one_effect_and_its_second_span_say
     assert marks == [None, True, None]
 
 
+async def test_messages_of_two_sources_with_one_id_both_have_their_effect(
+    kafka: Kafka, database: Database, service: Service
+) -> None:
+    topic = await kafka.topic()
+    web = encoded(OrderPlaced(order_id="web-1"), event_id="100", ce_source=b"/shop/web")
+    phone = encoded(OrderPlaced(order_id="phone-1"), event_id="100", ce_source=b"/shop/phone")
+    await kafka.put(topic, web, phone, web, *orders("o-2"))
+    async with service.working(Handler().on(topic)):
+        await eventually("the order behind is handled", lambda: "o-2" in effects_of(database))
+
+    assert effects_of(database) == ["web-1", "phone-1", "o-2"]
+
+
 async def test_records_that_come_again_after_a_crash_have_one_effect(
     kafka: Kafka, database: Database, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:

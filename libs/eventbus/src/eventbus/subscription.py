@@ -57,7 +57,7 @@ def within_transaction(
     def apply(bench: Bench, message: Message) -> Outcome:
         assert isinstance(message.event, event_type)
         with bench.database.write() as connection:
-            if not bench.inbox.take(connection, message.id):
+            if not bench.inbox.take(connection, message.identity):
                 return Outcome.DUPLICATE
             published = handler(message.event, dependency(connection))
             if published is not None:
@@ -84,18 +84,18 @@ def outside_transaction(
     def apply(bench: Bench, message: Message) -> Outcome:
         assert isinstance(message.event, event_type)
         with bench.database.read() as connection:
-            if bench.inbox.knows(connection, message.id):
-                not_remembered.pop(message.id, None)
+            if bench.inbox.knows(connection, message.identity):
+                not_remembered.pop(message.identity, None)
                 return Outcome.DUPLICATE
             bench.outbox.check_room(connection)
-        if message.id not in not_remembered:
-            not_remembered[message.id] = handler(message.event, dependency)
+        if message.identity not in not_remembered:
+            not_remembered[message.identity] = handler(message.event, dependency)
         # Once it is remembered the handler is not called again: the spans of its effect must be safe before.
         bench.spans.flush()
         with bench.database.write() as connection:
-            bench.inbox.take(connection, message.id)
-            record(connection, not_remembered[message.id])
-        del not_remembered[message.id]
+            bench.inbox.take(connection, message.identity)
+            record(connection, not_remembered[message.identity])
+        del not_remembered[message.identity]
         return Outcome.HANDLED
 
     return Subscription(event_type, apply)
