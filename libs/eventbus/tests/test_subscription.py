@@ -15,7 +15,7 @@ from eventbus import (
 from eventbus.cloudevents import Message
 from eventbus.inbox import Inbox
 from eventbus.outbox import MAX_EVENT_BYTES
-from eventbus.subscription import Bench, Outcome
+from eventbus.subscription import Bench, Outcome, by_type
 from eventbus.tables import inbox, outbox
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import OperationalError
@@ -103,6 +103,16 @@ def test_a_message_that_leads_to_an_event_too_large_to_send_is_poison_and_has_no
 
     assert effects_of(database) == []
     assert (count(database, inbox), count(database, outbox)) == (0, 0)
+
+
+@pytest.mark.parametrize("topic", ["orders", "mirrored-orders"])
+def test_a_second_subscription_of_an_event_type_is_refused_whatever_its_topic(topic: str) -> None:
+    once = within_transaction(OrderPlaced, store, Shelf)
+    again = within_transaction(OrderPlaced.on(topic), store_silently, Shelf)
+
+    assert by_type([once]) == {"order.placed.v1": once}
+    with pytest.raises(ValueError, match=r"order\.placed\.v1 is subscribed twice \(from .*orders\)"):
+        by_type([once, again])
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,23 @@ async def test_what_fails_for_another_reason_is_tried_again_later_and_those_behi
     assert failed.status.description == "Transient: no mail server"
 
 
+async def test_a_message_without_a_key_is_tried_again_and_set_aside_without_one(
+    kafka: Kafka, database: Database, service: Service
+) -> None:
+    topic = await kafka.topic()
+    records = [(None, value, headers) for _, value, headers in orders("o-1", "o-2")]
+    await kafka.put(topic, *records)
+    handler = FailsAtFirst("o-1", times=99, error=Transient)
+    letters: list[ConsumerRecord[bytes, bytes]] = []
+    async with service.working(handler.on(topic)):
+        while not letters:
+            letters = await kafka.records(service.letters)
+    tries = await kafka.records(service.retries)
+
+    assert effects_of(database) == ["o-2"]
+    assert [each.key for each in (*tries, *letters)] == [None] * 3
+
+
 async def test_a_try_waits_for_its_delay_and_the_wait_is_no_work(
     kafka: Kafka, database: Database, service: Service, recorded: Recorded
 ) -> None:

@@ -174,8 +174,8 @@ def _in_trace_of(row: Row) -> Iterator[None]:
 
 def _log_published(row: Row) -> None:
     with _in_trace_of(row):
-        about = {"event_id": row.event_id, "topic": row.topic, "key": row.key.decode(errors="replace")}
-        log.info("published", extra=about)
+        key = None if row.key is None else row.key.decode(errors="replace")
+        log.info("published", extra={"event_id": row.event_id, "topic": row.topic, "key": key})
 
 
 _PARKED = "outbox row of event {} can never be sent"

@@ -1,6 +1,6 @@
 """Which handler an event goes to, and how its effect and the memory of it are made one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
@@ -43,6 +43,24 @@ class Subscription:
 
     event_type: type[Event]
     apply: Callable[[Bench, Message], Outcome]
+
+
+def by_type(subscriptions: Iterable[Subscription]) -> dict[str, Subscription]:
+    """Return *subscriptions* by the name of their event type.
+
+    Raises ValueError if a type is subscribed twice: its message is handled once, so only one handler would be called.
+    """
+    found: dict[str, Subscription] = {}
+    for each in subscriptions:
+        known = found.setdefault(each.event_type.type, each)
+        if known is not each:
+            topics = " and ".join(sorted({known.event_type.topic, each.event_type.topic}))
+            raise ValueError(
+                f"{each.event_type.type} is subscribed twice (from {topics}), and a service handles each message once:"
+                " do both in one handler, or run the second one as a service with another name;"
+                " give what another topic carries a type of its own"
+            )
+    return found
 
 
 def within_transaction(

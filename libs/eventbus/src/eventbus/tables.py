@@ -6,6 +6,9 @@ from eventbus.cloudevents import MAX_IDENTITY_LENGTH
 
 metadata = MetaData()
 
+# In the outbox's column `key`, of an event without one. No key is stored like that: it is a text, in UTF-8.
+NO_KEY = b"\xff"
+
 outbox = Table(
     "outbox",
     metadata,
