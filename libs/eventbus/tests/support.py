@@ -258,6 +258,7 @@ def encoded(event: Event, *, event_id: str | None = None, **changes: bytes | Non
         headers.pop(name, None)
         if value is not None:
             headers[name] = value
+    assert event.key is not None
     return event.key.encode(), event.model_dump_json().encode(), list(headers.items())
 
 

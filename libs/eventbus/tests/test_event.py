@@ -18,6 +18,14 @@ class Priced(Event):
     price: Money
 
 
+class Seen(Event):
+    topic: ClassVar[str] = "seen"
+    type: ClassVar[str] = "page.seen.v1"
+    key_field: ClassVar[str] = "customer"
+
+    customer: str | None = None
+
+
 def test_money_is_a_string_on_the_wire() -> None:
     event = Priced(number=1, price=Decimal("19.90"))
 
@@ -50,6 +58,12 @@ def test_a_service_cannot_make_money_of_a_float(price: Any) -> None:
 def test_the_key_is_the_text_of_the_field_that_the_event_declares() -> None:
     assert Priced(number=7, price=Decimal(1)).key == "7"
     assert OrderPlaced(order_id="o-1").key == "o-1"
+
+
+def test_an_event_whose_key_field_is_none_has_no_key_and_one_whose_field_is_empty_has_an_empty_one() -> None:
+    assert Seen().key is None
+    assert Seen(customer="None").key == "None"
+    assert Seen(customer="").key == ""
 
 
 def test_a_reader_ignores_fields_that_it_does_not_declare() -> None:

@@ -4,8 +4,9 @@ import os
 import signal
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -41,6 +42,33 @@ def store(database: Database, topic: str, *order_ids: str) -> list[str]:
     event = OrderPlaced.on(topic)
     with database.write() as connection:
         return [Outbox("shop").add(connection, event(order_id=order)).event_id for order in order_ids]
+
+
+class Seen(OrderPlaced):
+    """An event that need not have a key."""
+
+    key_field: ClassVar[str] = "customer"
+
+    order_id: str = "o-1"
+    customer: str | None = None
+
+
+async def test_an_event_without_a_key_is_sent_without_one_to_any_partition_and_an_empty_key_is_one(
+    kafka: Kafka, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "eventbus.relay")
+    Seen.topic = await kafka.topic()
+    customers = [*[None] * 60, "", "None", "ÿ"]
+    with database.write() as connection:
+        for customer in customers:
+            Outbox("shop").add(connection, Seen(customer=customer))
+    async with relaying(database, kafka.broker, tmp_path):
+        await eventually("all is published", lambda: is_empty(database))
+    records = await kafka.records(Seen.topic)
+
+    assert Counter(record.key for record in records) == {None: 60, b"": 1, b"None": 1, "ÿ".encode(): 1}
+    assert {record.partition for record in records if record.key is None} == {0, 1, 2}
+    assert [vars(line)["key"] for line in caplog.records if line.message == "published"] == customers
 
 
 def store_by_force(database: Database, topic: str, event_id: str, *, value: bytes = b"{}", headers: str = "[]") -> None:

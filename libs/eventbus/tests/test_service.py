@@ -109,6 +109,22 @@ async def test_sigterm_before_the_broker_was_ever_there_ends_at_once(tmp_path: P
     assert (exit_code, took < 5) == (0, True)
 
 
+@pytest.mark.parametrize("other_topic", [None, "mirrored-orders"])
+def test_a_service_that_subscribes_an_event_type_twice_is_not_started_and_says_what_to_do(
+    other_topic: str | None, on_sqlite: Database, tmp_path: Path
+) -> None:
+    event = OrderPlaced.on("orders")
+    other = OrderPlaced.on(other_topic) if other_topic else event
+    subscriptions = [within_transaction(each, lambda order, connection: None, lambda c: c) for each in (event, other)]
+    config = worker_settings("127.0.0.1:1", tmp_path)
+
+    with pytest.raises(SystemExit) as ended:
+        service.run("shop", config, on_sqlite, subscriptions=subscriptions)
+    assert str(ended.value).startswith("shop is not started: order.placed.v1 is subscribed twice (from ")
+    assert "do both in one handler, or run the second one as a service with another name" in str(ended.value)
+    assert not config.status_file.exists()
+
+
 async def test_two_services_with_one_instance_id_end_and_say_why(kafka: Kafka, tmp_path: Path) -> None:
     orders, invoices = unique("orders"), unique("invoices")
     tinies = [

@@ -134,7 +134,7 @@ def test_the_spans_of_an_effect_are_exported_before_it_is_remembered(
     subscription = outside_transaction(
         OrderPlaced, send, None, record=lambda connection, done: remembered.append(list(collector.names))
     )
-    subscription.apply(Bench(database, Inbox("x"), Outbox("x")), Message("m-1", OrderPlaced(order_id="o-1")))
+    subscription.apply(Bench(database, Inbox("x"), Outbox("x")), Message("/test", "m-1", OrderPlaced(order_id="o-1")))
 
     assert remembered == [["send email"]]
 

@@ -15,14 +15,14 @@ from eventbus import (
 from eventbus.cloudevents import Message
 from eventbus.inbox import Inbox
 from eventbus.outbox import MAX_EVENT_BYTES
-from eventbus.subscription import Bench, Outcome
+from eventbus.subscription import Bench, Outcome, by_type
 from eventbus.tables import inbox, outbox
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import OperationalError
 
 from .support import OrderPlaced, count, effects, effects_of
 
-MESSAGE = Message("e-1", OrderPlaced(order_id="o-1"))
+MESSAGE = Message("/test", "e-1", OrderPlaced(order_id="o-1"))
 
 
 class Shelf:
@@ -105,6 +105,33 @@ def test_a_message_that_leads_to_an_event_too_large_to_send_is_poison_and_has_no
     assert (count(database, inbox), count(database, outbox)) == (0, 0)
 
 
+@pytest.mark.parametrize("topic", ["orders", "mirrored-orders"])
+def test_a_second_subscription_of_an_event_type_is_refused_whatever_its_topic(topic: str) -> None:
+    once = within_transaction(OrderPlaced, store, Shelf)
+    again = within_transaction(OrderPlaced.on(topic), store_silently, Shelf)
+
+    assert by_type([once]) == {"order.placed.v1": once}
+    with pytest.raises(ValueError, match=r"order\.placed\.v1 is subscribed twice \(from .*orders\)"):
+        by_type([once, again])
+
+
+@pytest.mark.parametrize(
+    ("sources", "ids"), [(("/shop", "/lms"), ("100", "100")), (("/shop", "/shop"), ("1" * 500, "1" * 501))]
+)
+def test_within_a_transaction_a_message_is_known_by_its_source_and_its_id(
+    sources: tuple[str, str], ids: tuple[str, str], database: Database
+) -> None:
+    subscription = within_transaction(OrderPlaced, store_silently, Shelf)
+    messages = [
+        Message(source, event_id, OrderPlaced(order_id=f"o-{number}"))
+        for number, (source, event_id) in enumerate(zip(sources, ids, strict=True))
+    ]
+    outcomes = [subscription.apply(bench(database), message) for message in (*messages, *messages)]
+
+    assert outcomes == [Outcome.HANDLED] * 2 + [Outcome.DUPLICATE] * 2
+    assert effects_of(database) == ["o-0", "o-1"]
+
+
 class Post:
     """A dependency outside of the database; writes to it while it works, as another process may."""
 
@@ -180,6 +207,26 @@ def test_outside_of_a_transaction_an_effect_is_not_repeated_while_the_database_d
     assert outcomes == [Outcome.HANDLED, Outcome.DUPLICATE]
     assert post.sent == ["o-1"]
     assert effects_of(database) == ["somebody else's", "mail of o-1"]
+
+
+def test_outside_of_a_transaction_the_effect_of_one_source_is_not_taken_for_that_of_another(
+    database: Database,
+) -> None:
+    post, failing = Post(database), iter([True, False, False])
+
+    def note_late(connection: Connection, sent: str) -> None:
+        note(connection, sent)
+        if next(failing):
+            raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    subscription = outside_transaction(OrderPlaced, mail, post, record=note_late)
+    of_shop, of_lms = (Message(source, "100", OrderPlaced(order_id=f"o{source}")) for source in ("/shop", "/lms"))
+    with pytest.raises(OperationalError):
+        subscription.apply(bench(database), of_shop)
+    outcomes = [subscription.apply(bench(database), message) for message in (of_lms, of_shop, of_lms, of_shop)]
+
+    assert outcomes == [Outcome.HANDLED] * 2 + [Outcome.DUPLICATE] * 2
+    assert post.sent == ["o/shop", "o/lms"]
 
 
 def test_outside_of_a_transaction_nothing_is_begun_without_room_to_remember_it(on_sqlite: Database) -> None:

@@ -153,6 +153,19 @@ async def test_a_message_that_comes_twice_has_one_effect_and_its_second_span_say
     assert marks == [None, True, None]
 
 
+async def test_messages_of_two_sources_with_one_id_both_have_their_effect(
+    kafka: Kafka, database: Database, service: Service
+) -> None:
+    topic = await kafka.topic()
+    web = encoded(OrderPlaced(order_id="web-1"), event_id="100", ce_source=b"/shop/web")
+    phone = encoded(OrderPlaced(order_id="phone-1"), event_id="100", ce_source=b"/shop/phone")
+    await kafka.put(topic, web, phone, web, *orders("o-2"))
+    async with service.working(Handler().on(topic)):
+        await eventually("the order behind is handled", lambda: "o-2" in effects_of(database))
+
+    assert effects_of(database) == ["web-1", "phone-1", "o-2"]
+
+
 async def test_records_that_come_again_after_a_crash_have_one_effect(
     kafka: Kafka, database: Database, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +239,23 @@ async def test_what_fails_for_another_reason_is_tried_again_later_and_those_behi
         assert child.parent.span_id == parent.context.span_id
     assert [span.status.status_code is StatusCode.ERROR for span in chain] == [True, False, True, False, False]
     assert failed.status.description == "Transient: no mail server"
+
+
+async def test_a_message_without_a_key_is_tried_again_and_set_aside_without_one(
+    kafka: Kafka, database: Database, service: Service
+) -> None:
+    topic = await kafka.topic()
+    records = [(None, value, headers) for _, value, headers in orders("o-1", "o-2")]
+    await kafka.put(topic, *records)
+    handler = FailsAtFirst("o-1", times=99, error=Transient)
+    letters: list[ConsumerRecord[bytes, bytes]] = []
+    async with service.working(handler.on(topic)):
+        while not letters:
+            letters = await kafka.records(service.letters)
+    tries = await kafka.records(service.retries)
+
+    assert effects_of(database) == ["o-2"]
+    assert [each.key for each in (*tries, *letters)] == [None] * 3
 
 
 async def test_a_try_waits_for_its_delay_and_the_wait_is_no_work(

@@ -121,8 +121,8 @@ def test_an_order_beyond_what_money_can_be_is_poison_and_burns_no_number(
     bench: Bench, an_order: PlaceOrder, lines: list[tuple[int, str]]
 ) -> None:
     with pytest.raises(Poison, match="too large to bill") as refused:
-        BILLING.apply(bench, Message("m-1", an_order(*lines)))
-    BILLING.apply(bench, Message("m-2", an_order(order_id="order-2")))
+        BILLING.apply(bench, Message("/test", "m-1", an_order(*lines)))
+    BILLING.apply(bench, Message("/test", "m-2", an_order(order_id="order-2")))
 
     assert "9999" not in str(refused.value)
     assert numbers(bench.database) == ["INV-00000001"]
@@ -166,21 +166,21 @@ def test_invoices_written_at_the_same_moment_leave_no_gap_and_no_repeat(
 
 
 def test_an_order_is_billed_once_although_it_is_announced_twice(bench: Bench, an_order: PlaceOrder) -> None:
-    outcomes = [BILLING.apply(bench, Message(f"m-{n}", an_order())) for n in (1, 2)]
+    outcomes = [BILLING.apply(bench, Message("/test", f"m-{n}", an_order())) for n in (1, 2)]
 
     assert outcomes == [Outcome.HANDLED, Outcome.HANDLED]
     assert stored(bench.database) == {**ONE_INVOICE, "inbox": 2}
 
 
 def test_a_message_that_comes_twice_has_one_effect(bench: Bench, an_order: PlaceOrder) -> None:
-    outcomes = [BILLING.apply(bench, Message("m-1", an_order())) for _ in range(2)]
+    outcomes = [BILLING.apply(bench, Message("/test", "m-1", an_order())) for _ in range(2)]
 
     assert outcomes == [Outcome.HANDLED, Outcome.DUPLICATE]
     assert stored(bench.database) == ONE_INVOICE
 
 
 def test_a_message_that_comes_to_several_workers_at_once_has_one_effect(bench: Bench, an_order: PlaceOrder) -> None:
-    message = Message("m-1", an_order())
+    message = Message("/test", "m-1", an_order())
     with ThreadPoolExecutor(THREADS) as threads:
         outcomes = list(threads.map(lambda _: BILLING.apply(bench, message), range(THREADS)))
 
@@ -189,7 +189,7 @@ def test_a_message_that_comes_to_several_workers_at_once_has_one_effect(bench: B
 
 
 def test_the_invoice_is_announced_under_the_key_of_its_order(bench: Bench, an_order: PlaceOrder) -> None:
-    BILLING.apply(bench, Message("m-1", an_order()))
+    BILLING.apply(bench, Message("/test", "m-1", an_order()))
 
     with bench.database.read() as connection:
         announced = connection.execute(tables.outbox.select()).one()
@@ -204,7 +204,7 @@ def test_a_handler_that_fails_after_its_work_leaves_nothing(bench: Bench, an_ord
         raise OSError("no space left on device")
 
     with pytest.raises(OSError, match="no space"):
-        within_transaction(OrderPlaced, bill_and_fail, Ledger).apply(bench, Message("m-1", an_order()))
+        within_transaction(OrderPlaced, bill_and_fail, Ledger).apply(bench, Message("/test", "m-1", an_order()))
 
     assert stored(bench.database) == NOTHING
 
@@ -229,11 +229,11 @@ def test_where_a_table_fails_nothing_is_left_and_the_next_try_succeeds(
         break_inserts, mend = INSERTS_FAIL[connection.dialect.name]
         connection.execute(text(break_inserts.format(broken)))
     with pytest.raises(SQLAlchemyError):
-        BILLING.apply(bench, Message("m-1", an_order()))
+        BILLING.apply(bench, Message("/test", "m-1", an_order()))
     left = stored(bench.database)
     with bench.database.write() as connection:
         connection.execute(text(mend.format(broken)))
-    BILLING.apply(bench, Message("m-1", an_order()))
+    BILLING.apply(bench, Message("/test", "m-1", an_order()))
 
     assert left == NOTHING
     assert stored(bench.database) == ONE_INVOICE

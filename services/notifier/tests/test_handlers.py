@@ -39,7 +39,7 @@ def mails_noted(bench: Bench) -> list[tuple[str, str]]:
 def test_an_invoice_is_mailed_and_noted(
     notifying: Subscription, bench: Bench, office: PostOffice, invoice: InvoiceIssued
 ) -> None:
-    outcome = notifying.apply(bench, Message("m-1", invoice))
+    outcome = notifying.apply(bench, Message("/test", "m-1", invoice))
 
     [mail] = office.mails
     assert outcome is Outcome.HANDLED
@@ -49,7 +49,7 @@ def test_an_invoice_is_mailed_and_noted(
 def test_a_message_that_comes_twice_is_mailed_once(
     notifying: Subscription, bench: Bench, office: PostOffice, invoice: InvoiceIssued
 ) -> None:
-    outcomes = [notifying.apply(bench, Message("m-1", invoice)) for _ in range(2)]
+    outcomes = [notifying.apply(bench, Message("/test", "m-1", invoice)) for _ in range(2)]
 
     assert outcomes == [Outcome.HANDLED, Outcome.DUPLICATE]
     assert len(office.accepted) == len(mails_noted(bench)) == 1
@@ -60,10 +60,10 @@ def test_a_mail_that_was_not_taken_is_not_remembered_and_mailed_at_the_next_try(
 ) -> None:
     office.to_recipient = "451 greylisted"
     with pytest.raises(Transient):
-        notifying.apply(bench, Message("m-1", invoice))
+        notifying.apply(bench, Message("/test", "m-1", invoice))
     noted = mails_noted(bench)
     office.to_recipient = "250 OK"
-    outcome = notifying.apply(bench, Message("m-1", invoice))
+    outcome = notifying.apply(bench, Message("/test", "m-1", invoice))
 
     assert noted == []
     assert outcome is Outcome.HANDLED
@@ -75,7 +75,7 @@ def test_poison_is_not_noted_as_mailed(
 ) -> None:
     office.to_recipient = "550 unknown"
     with pytest.raises(Poison):
-        notifying.apply(bench, Message("m-1", invoice))
+        notifying.apply(bench, Message("/test", "m-1", invoice))
 
     assert mails_noted(bench) == []
 
@@ -96,8 +96,8 @@ def test_a_mail_that_cannot_be_noted_is_not_sent_again_meanwhile(
     with unable_to_note(bench):
         for _ in range(3):
             with pytest.raises(SQLAlchemyError):
-                notifying.apply(bench, Message("m-1", invoice))
-    outcome = notifying.apply(bench, Message("m-1", invoice))
+                notifying.apply(bench, Message("/test", "m-1", invoice))
+    outcome = notifying.apply(bench, Message("/test", "m-1", invoice))
 
     assert outcome is Outcome.HANDLED
     assert len(office.mails) == len(mails_noted(bench)) == 1
@@ -107,9 +107,9 @@ def test_a_mail_whose_note_was_lost_with_its_process_is_repeated_under_the_same_
     notifying: Subscription, bench: Bench, mailer: Mailer, office: PostOffice, invoice: InvoiceIssued
 ) -> None:
     with unable_to_note(bench), pytest.raises(SQLAlchemyError):
-        notifying.apply(bench, Message("m-1", invoice))
+        notifying.apply(bench, Message("/test", "m-1", invoice))
     next_process = outside_transaction(InvoiceIssued, mail_invoice, mailer, record=store.note_sent)
-    next_process.apply(bench, Message("m-1", invoice))
+    next_process.apply(bench, Message("/test", "m-1", invoice))
 
     first, second = office.mails
     assert first["Message-ID"] == second["Message-ID"]
@@ -124,4 +124,4 @@ def test_no_lock_is_held_while_a_mail_is_on_its_way(bench: Bench, mailer: Mailer
 
     subscription = outside_transaction(InvoiceIssued, mail_and_write, mailer, record=lambda _connection, _sent: None)
 
-    assert subscription.apply(bench, Message("m-1", invoice)) is Outcome.HANDLED
+    assert subscription.apply(bench, Message("/test", "m-1", invoice)) is Outcome.HANDLED

@@ -6,6 +6,7 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-proto
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Protocol
 
 from pydantic import ValidationError
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from eventbus.errors import Poison
 from eventbus.event import Event
 
-MAX_ID_LENGTH = 255
+MAX_IDENTITY_LENGTH = 255
 
 Headers = list[tuple[str, bytes]]
 
@@ -29,10 +30,24 @@ class Record(Protocol):
 
 @dataclass(frozen=True)
 class Message:
-    """An event as it arrived: its CloudEvents id and the typed event."""
+    """An event as it arrived: its CloudEvents source and id, and the typed event."""
 
+    source: str
     id: str
     event: Event
+
+    @property
+    def identity(self) -> str:
+        """What makes this message the one it is: source and id together, in 255 characters at most.
+
+        An id alone does not: it is unique for its source. Two pairs never have the same text, but by a collision of
+        SHA-256, which stands for a pair that is too long or holds a NUL.
+        """
+        source = self.source.replace("%", "%25").replace(" ", "%20")  # the first space ends it, whatever an id holds
+        identity = f"{source} {self.id}"
+        if len(identity) > MAX_IDENTITY_LENGTH or "\0" in identity:
+            return f"sha256:{sha256(identity.encode()).hexdigest()}"
+        return identity
 
 
 def headers_of(event: Event, *, event_id: str, source: str) -> Headers:
@@ -58,15 +73,13 @@ def decode(record: Record, types: Mapping[str, type[Event]]) -> Message:
     if (version := _read(attributes, "ce_specversion")) != "1.0":
         raise Poison(f"ce_specversion is {version[:16]!r}: only 1.0 is understood")
     event_id, event_type = _read(attributes, "ce_id"), _read(attributes, "ce_type")
-    if len(event_id) > MAX_ID_LENGTH or "\0" in event_id:
-        raise Poison(f"the header ce_id has more than {MAX_ID_LENGTH} characters, or a NUL: no inbox can hold it")
-    _read(attributes, "ce_source")
+    source = _read(attributes, "ce_source")
     if event_type not in types:
         raise Poison(f"ce_type {event_type[:64]!r} is not known here")
     if record.value is None:
         raise Poison("the record has no value (a tombstone)")
     try:
-        return Message(event_id, types[event_type].model_validate_json(record.value))
+        return Message(source, event_id, types[event_type].model_validate_json(record.value))
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors()[:5])
         raise Poison(f"not a valid {event_type}: {wrong}") from None

@@ -11,8 +11,8 @@ class Event(BaseModel):
     """Something that has happened, as a frozen value.
 
     A subclass declares where it travels (*topic*), its versioned name (*type*, for example ``order.placed.v1``) and the
-    field whose value keys the record: events with one key keep their order. A reader declares only the fields that it
-    reads; others are ignored.
+    field whose value keys the record: events with one key keep their order; those without one, whose field is None, are
+    spread over the partitions. A reader declares only the fields that it reads; others are ignored.
     """
 
     # Validation errors travel in logs and dead letters: they must not quote the message.
@@ -23,9 +23,10 @@ class Event(BaseModel):
     key_field: ClassVar[str]
 
     @property
-    def key(self) -> str:
-        """The value that decides the record's partition."""
-        return str(getattr(self, self.key_field))
+    def key(self) -> str | None:
+        """The value that decides the record's partition; None if the event has none, which is not the key "None"."""
+        value = getattr(self, self.key_field)
+        return None if value is None else str(value)
 
 
 _AMOUNT = r"^-?[0-9]{1,14}(\.[0-9]{1,2})?$"

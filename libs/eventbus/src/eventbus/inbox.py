@@ -8,23 +8,23 @@ from eventbus.tables import inbox
 
 
 class Inbox:
-    """Remember handled messages of one consumer group (*consumer*)."""
+    """Remember handled messages, by their `Message.identity`, of one consumer group (*consumer*)."""
 
     def __init__(self, consumer: str) -> None:
         self._consumer = consumer
 
-    def knows(self, connection: Connection, event_id: str) -> bool:
+    def knows(self, connection: Connection, message: str) -> bool:
         """Tell whether the message has been handled. Somebody else may be about to handle it: see `take`."""
-        mine = (inbox.c.consumer == self._consumer) & (inbox.c.event_id == event_id)
+        mine = (inbox.c.consumer == self._consumer) & (inbox.c.event_id == message)
         return connection.execute(select(inbox.c.event_id).where(mine)).first() is not None
 
-    def take(self, connection: Connection, event_id: str) -> bool:
+    def take(self, connection: Connection, message: str) -> bool:
         """Remember the message as handled, in the caller's transaction; False where it has been.
 
         While another transaction that took it is open, waits for its end. So the first statement of a transaction, it
         makes what follows happen once, even if two workers hold one record (after a rebalance, one that was cut off).
         """
-        row = {"consumer": self._consumer, "event_id": event_id, "handled_at": datetime.now(UTC)}
+        row = {"consumer": self._consumer, "event_id": message, "handled_at": datetime.now(UTC)}
         return connection.execute(_TAKE, row).rowcount == 1
 
 

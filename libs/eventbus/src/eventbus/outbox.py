@@ -58,7 +58,7 @@ class Outbox:
             insert(tables.outbox).values(
                 event_id=event_id,
                 topic=event.topic,
-                key=event.key.encode(),
+                key=tables.NO_KEY if event.key is None else event.key.encode(),
                 value=value,
                 headers=json.dumps([(name, text.decode()) for name, text in headers]),
                 trace_context=json.dumps(trace_context),

@@ -8,19 +8,19 @@ from typing import Any
 from sqlalchemy import delete, select, update
 
 from eventbus.database import Database
-from eventbus.tables import outbox
+from eventbus.tables import NO_KEY, outbox
 
 BETWEEN_LONG_LOOKS_S = 0.5
 
 
 @dataclass(frozen=True)
 class Row:
-    """One stored event, as it goes to Kafka."""
+    """One stored event, as it goes to Kafka; one without a key to any partition."""
 
     id: int
     event_id: str
     topic: str
-    key: bytes
+    key: bytes | None
     value: bytes
     headers: str
     trace_context: str
@@ -62,7 +62,7 @@ class Pending:
                 cursor.execute(query, tuple(without))
                 rows = cursor.fetchall()
             if rows:
-                return [Row(*row) for row in rows]
+                return [_row(*row) for row in rows]
             self._wake.wait(pause)
 
     def look_again(self) -> None:
@@ -96,6 +96,10 @@ class Pending:
         """Return the event ids of all rows that were set aside."""
         with self._database.read() as connection:
             return connection.scalars(select(outbox.c.event_id).where(outbox.c.parked_because.is_not(None))).all()
+
+
+def _row(id: int, event_id: str, topic: str, key: bytes, *content: Any) -> Row:
+    return Row(id, event_id, topic, None if key == NO_KEY else key, *content)
 
 
 # Plain SQL on a driver connection: on SQLite a poll costs 6 microseconds, through the engine 20 times that.

@@ -169,10 +169,14 @@ class Publisher:
 
 
 def _first_of_each_key(rows: Sequence[Row]) -> list[Row]:
-    first: dict[bytes, Row] = {}
+    """Return the first row of each key, and every row that has none."""
+    keys: set[bytes | None] = set()
+    first: list[Row] = []
     for row in rows:
-        first.setdefault(row.key, row)
-    return list(first.values())
+        if row.key is None or row.key not in keys:
+            first.append(row)
+        keys.add(row.key)
+    return first
 
 
 @contextmanager
@@ -187,5 +191,5 @@ def _in_trace_of(row: Row) -> Iterator[None]:
 
 def _log_published(row: Row) -> None:
     with _in_trace_of(row):
-        about = {"event_id": row.event_id, "topic": row.topic, "key": row.key.decode(errors="replace")}
-        log.info("published", extra=about)
+        key = None if row.key is None else row.key.decode(errors="replace")
+        log.info("published", extra={"event_id": row.event_id, "topic": row.topic, "key": key})

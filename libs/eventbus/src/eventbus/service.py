@@ -22,7 +22,7 @@ from eventbus.scenarios import Fault, Scenarios
 from eventbus.settings import WorkerSettings
 from eventbus.status import BEAT_EVERY_S, Status
 from eventbus.stopping import bounded_stop
-from eventbus.subscription import Subscription
+from eventbus.subscription import Subscription, by_type
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +40,17 @@ def run(
     """Run the worker *name* until SIGTERM or SIGINT; it then finishes the record in hand and returns. Where that takes
     longer than 8 s, the process ends (exit code 0) without it, and the record is handled after the next start.
 
+    Is not started (exit code 1, a line on stderr) if two *subscriptions* are of one event type.
+
     Creates the topics that it reads and writes where they are missing. The consumer group is *name*. Rows of the inbox
     and those that *retain* lets go are removed in time. Ends the process (exit code 1) where another one uses its
     instance id, where it hangs, or where the database lacks a table or a column. What goes wrong on purpose in which
     of the *scenarios* does so with DEMO_FAULTS=1 only.
     """
+    try:
+        by_type(subscriptions)
+    except ValueError as error:
+        raise SystemExit(f"{name} is not started: {error}") from None
     logs.configure()
     faults = Scenarios(scenarios or {}, enabled=config.demo_faults)
     try:

@@ -1,6 +1,6 @@
 """Which handler an event goes to, and how its effect and the memory of it are made one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
@@ -45,6 +45,24 @@ class Subscription:
     apply: Callable[[Bench, Message], Outcome]
 
 
+def by_type(subscriptions: Iterable[Subscription]) -> dict[str, Subscription]:
+    """Return *subscriptions* by the name of their event type.
+
+    Raises ValueError if a type is subscribed twice: its message is handled once, so only one handler would be called.
+    """
+    found: dict[str, Subscription] = {}
+    for each in subscriptions:
+        known = found.setdefault(each.event_type.type, each)
+        if known is not each:
+            topics = " and ".join(sorted({known.event_type.topic, each.event_type.topic}))
+            raise ValueError(
+                f"{each.event_type.type} is subscribed twice (from {topics}), and a service handles each message once:"
+                " do both in one handler, or run the second one as a service with another name;"
+                " give what another topic carries a type of its own"
+            )
+    return found
+
+
 def within_transaction(
     event_type: type[E], handler: Callable[[E, D], Event | None], dependency: Callable[[Connection], D]
 ) -> Subscription:
@@ -57,7 +75,7 @@ def within_transaction(
     def apply(bench: Bench, message: Message) -> Outcome:
         assert isinstance(message.event, event_type)
         with bench.database.write() as connection:
-            if not bench.inbox.take(connection, message.id):
+            if not bench.inbox.take(connection, message.identity):
                 return Outcome.DUPLICATE
             published = handler(message.event, dependency(connection))
             if published is not None:
@@ -84,18 +102,18 @@ def outside_transaction(
     def apply(bench: Bench, message: Message) -> Outcome:
         assert isinstance(message.event, event_type)
         with bench.database.read() as connection:
-            if bench.inbox.knows(connection, message.id):
-                not_remembered.pop(message.id, None)
+            if bench.inbox.knows(connection, message.identity):
+                not_remembered.pop(message.identity, None)
                 return Outcome.DUPLICATE
             bench.outbox.check_room(connection)
-        if message.id not in not_remembered:
-            not_remembered[message.id] = handler(message.event, dependency)
+        if message.identity not in not_remembered:
+            not_remembered[message.identity] = handler(message.event, dependency)
         # Once it is remembered the handler is not called again: the spans of its effect must be safe before.
         bench.spans.flush()
         with bench.database.write() as connection:
-            bench.inbox.take(connection, message.id)
-            record(connection, not_remembered[message.id])
-        del not_remembered[message.id]
+            bench.inbox.take(connection, message.identity)
+            record(connection, not_remembered[message.identity])
+        del not_remembered[message.identity]
         return Outcome.HANDLED
 
     return Subscription(event_type, apply)

@@ -2,9 +2,12 @@
 
 from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, MetaData, String, Table, Text
 
-from eventbus.cloudevents import MAX_ID_LENGTH
+from eventbus.cloudevents import MAX_IDENTITY_LENGTH
 
 metadata = MetaData()
+
+# In the outbox's column `key`, of an event without one. No key is stored like that: it is a text, in UTF-8.
+NO_KEY = b"\xff"
 
 outbox = Table(
     "outbox",
@@ -25,7 +28,8 @@ inbox = Table(
     "inbox",
     metadata,
     Column("consumer", String(255), primary_key=True),
-    Column("event_id", String(MAX_ID_LENGTH), primary_key=True),
+    # `Message.identity`: source and id.
+    Column("event_id", String(MAX_IDENTITY_LENGTH), primary_key=True),
     # The index is for housekeeping, which looks for the oldest rows.
     Column("handled_at", DateTime(timezone=True), nullable=False, index=True),
 )

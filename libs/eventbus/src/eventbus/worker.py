@@ -22,7 +22,7 @@ from eventbus.outage import Cause, WrongTables, cause_of
 from eventbus.patience import Patience, Stopped, backoff
 from eventbus.retry import Retry
 from eventbus.spans import mark_due, mark_failed, note_failure
-from eventbus.subscription import Bench, Outcome, Subscription
+from eventbus.subscription import Bench, Outcome, Subscription, by_type
 from eventbus.watchdog import Progress
 
 log = logging.getLogger(__name__)
@@ -56,8 +56,8 @@ class Worker:
         after_commit: Callable[[], None],
     ) -> None:
         self._consumer = consumer
-        self._subscriptions = {each.event_type.type: each for each in subscriptions}
-        self._types = {each.event_type.type: each.event_type for each in subscriptions}
+        self._subscriptions = by_type(subscriptions)
+        self._types = {name: each.event_type for name, each in self._subscriptions.items()}
         self._bench = bench
         self._dead_letters = dead_letters
         self._retry = retry
