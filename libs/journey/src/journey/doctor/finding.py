@@ -1,15 +1,23 @@
 """What the doctor finds, as data."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 from journey.trace import Span, Trace
 
 
+class Verdict(StrEnum):
+    """What the doctor says of a journey in a word."""
+
+    WHOLE = "whole"
+    WAITING = "not whole yet"
+    BROKEN = "broken"
+
+
 class Cause(StrEnum):
-    """Why a journey is not whole, most likely."""
+    """Why a journey is not whole, most likely; the last two are remarks on one that is."""
 
     NOT_INJECTED = "context not injected"
     STRIPPED = "header stripped"
@@ -18,6 +26,7 @@ class Cause(StrEnum):
     LOST = "context lost"
     NOT_RUNNING = "consumer not running"
     QUEUED = "still in the queue"
+    IN_HAND = "in hand"
     UNDER_WAY = "under way"
     DROPPED = "span dropped"
     NOT_SAMPLED = "not sampled"
@@ -28,7 +37,13 @@ class Cause(StrEnum):
     NOT_SENT = "not sent"
     MISPLACED = "wrong parent"
     TWO_STARTS = "several starts"
+    POLLED = "only polled"
+    NOBODY = "nobody reads the topic"
 
+
+REMARKS: Final = frozenset({Cause.POLLED, Cause.NOBODY})
+# A journey that may become whole by itself.
+WAITING: Final = frozenset({Cause.QUEUED, Cause.IN_HAND, Cause.UNDER_WAY, Cause.RETRY})
 
 # What to look at next, for any system.
 CHECKS: Final[Mapping[Cause, str]] = {
@@ -57,6 +72,10 @@ CHECKS: Final[Mapping[Cause, str]] = {
         "look again in a moment; if it stays, how far is the consumer's group behind (kafka-consumer-groups.sh "
         "--describe, eventbus lag)?"
     ),
+    Cause.IN_HAND: (
+        "the log and the status of the consumer: what does it wait for? If it does not run, the message is tried again "
+        "when it starts."
+    ),
     Cause.UNDER_WAY: "look again in a moment.",
     Cause.DROPPED: (
         "was a process killed, or its queue of spans full? Its log about the exporter, the Collector's metrics of "
@@ -82,12 +101,17 @@ CHECKS: Final[Mapping[Cause, str]] = {
         " be current."
     ),
     Cause.TWO_STARTS: "does a caller use one traceparent, or one trace id, for several journeys?",
+    Cause.POLLED: "should anything come of it? Then what handles the message begins no span, or is not instrumented.",
+    Cause.NOBODY: (
+        "should anybody read it? Then the reader has never run, or is not instrumented. Where the journey is meant to "
+        "end, say so: --end TOPIC, or ends in the chain's file."
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One place where a journey is not whole: what is missing, and what is likely the reason."""
+    """One place where a journey is not whole, or a remark: what is missing, and what is likely the reason."""
 
     cause: Cause
     says: str
@@ -97,11 +121,35 @@ class Finding:
     """Where the journey goes on, or where it comes from."""
     due: int | None = None
     """When it will go on, in microseconds since the epoch."""
+    about: str = ""
+    """A topic, or a step: what is found several times of one of them is one finding."""
+    overdue: bool = False
+    """It waits for longer than others did."""
 
     @property
     def check(self) -> str:
         """What to look at next."""
         return CHECKS[self.cause]
+
+    @property
+    def verdict(self) -> Verdict:
+        """What a journey is of which there is nothing else to say."""
+        if self.cause in REMARKS:
+            return Verdict.WHOLE
+        return Verdict.WAITING if self.cause in WAITING and not self.overdue else Verdict.BROKEN
+
+
+def together(findings: Iterable[Finding]) -> list[Finding]:
+    """Make one of the findings that have the same cause and are about the same: the first, with their number."""
+    alike: dict[object, list[Finding]] = {}
+    for number, finding in enumerate(findings):
+        alike.setdefault((finding.cause, finding.overdue, finding.about) if finding.about else number, []).append(
+            finding
+        )
+    return [
+        replace(first, says=f"{first.says} The same is true of {len(rest)} more.") if rest else first
+        for first, *rest in alike.values()
+    ]
 
 
 @dataclass(frozen=True)
@@ -113,6 +161,12 @@ class Diagnosis:
     missing: tuple[Span, ...] = ()
 
     @property
+    def verdict(self) -> Verdict:
+        """The worst that a finding makes of it."""
+        given = {finding.verdict for finding in self.findings}
+        return next((each for each in (Verdict.BROKEN, Verdict.WAITING) if each in given), Verdict.WHOLE)
+
+    @property
     def whole(self) -> bool:
-        """Whether nothing is missing."""
-        return not self.findings
+        """Whether nothing is missing. There may be remarks."""
+        return self.verdict is Verdict.WHOLE
