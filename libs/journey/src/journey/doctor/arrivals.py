@@ -12,9 +12,9 @@ from journey.trace import Span
 
 def begun_without_context(case: Case) -> Iterator[Finding]:
     """Find CONSUMER spans that begin the trace: the record came without a context, or with one that was no good."""
-    begun = (span for span in case.trace.spans if span.kind == "CONSUMER" and span.parent_id is None)
-    for span in {span.id: span for span in begun}.values():
-        handled = [each for each in case.children.get(span.id, ()) if each.kind == "CONSUMER"]
+    begun = (span for span in case.trace.spans if span.kind == "CONSUMER" and case.begins(span))
+    for span in {span.identity: span for span in begun}.values():
+        handled = [each for each in case.trace.children(span) if each.kind == "CONSUMER"]
         # A poll that has the work on each record below it leaves the links to them.
         links = [link for each in (span, *(handled if only_receives(span) else ())) for link in linked_from(each)]
         if links:
@@ -35,7 +35,10 @@ def _linked(case: Case, span: Span, links: Iterable[tuple[str, str]]) -> Iterato
 
 def _is_handled(case: Case, trace_id: str, sent: str) -> bool:
     trace = case.traces(trace_id)
-    return trace is not None and any(each.kind == "CONSUMER" and each.parent_id == sent for each in trace.spans)
+    if trace is None:
+        return False
+    below = (each for sender in trace.spans if sender.id == sent for each in trace.children(sender))
+    return any(each.kind == "CONSUMER" for each in below)
 
 
 def _alone(case: Case, span: Span) -> Finding:

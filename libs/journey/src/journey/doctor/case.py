@@ -39,15 +39,6 @@ class Case:
         return list(self.trace.tree())
 
     @cached_property
-    def children(self) -> Mapping[str, list[Span]]:
-        """The children of each span id: those of a message that was sent twice are together."""
-        found: dict[str, list[Span]] = defaultdict(list)
-        for span in self.trace.spans:
-            if span.parent_id:
-                found[span.parent_id].append(span)
-        return found
-
-    @cached_property
     def by_id(self) -> Mapping[str, Span]:
         """The first span of each id."""
         return {span.id: span for span in reversed(self.trace.spans)}
@@ -58,14 +49,15 @@ class Case:
         links = (link for span in self.trace.spans if reads(span) for link in linked_from(span))
         return {span_id for trace_id, span_id in links if trace_id == self.trace.id}
 
-    def parent(self, span: Span) -> Span | None:
-        return self.by_id.get(span.parent_id or "")
+    def begins(self, span: Span) -> bool:
+        """Tell whether a span has no parent at all."""
+        return span.parent_id is None and self.trace.parent(span) is None
 
     def ancestors(self, span: Span) -> Iterator[Span]:
         """Go through the span's parents, the nearest first, each once."""
         met = set()
-        while (parent := self.parent(span)) and parent.id not in met:
-            met.add(parent.id)
+        while (parent := self.trace.parent(span)) and parent.identity not in met:
+            met.add(parent.identity)
             yield parent
             span = parent
 
@@ -78,11 +70,11 @@ class Case:
 
     def within(self, span: Span) -> Iterator[Span]:
         """Go through what is below a span in the same step: not past the next reader or server."""
-        met, stack = {span.id}, [span]
+        met, stack = {span.identity}, [span]
         while stack:
-            for child in self.children.get(stack.pop().id, ()):
-                if child.id not in met and not reads(child) and child.kind != "SERVER":
-                    met.add(child.id)
+            for child in self.trace.children(stack.pop()):
+                if child.identity not in met and not reads(child) and child.kind != "SERVER":
+                    met.add(child.identity)
                     stack.append(child)
                     yield child
 
@@ -139,6 +131,6 @@ class Case:
     @cached_property
     def read_here(self) -> Collection[str]:
         """The topics that are read in this trace."""
-        senders = {span.id: topic_of(span) for span in self.trace.spans if span.kind == "PRODUCER"}
         readers = [span for span in self.trace.spans if reads(span)]
-        return {topic_of(span) for span in readers} | {senders.get(span.parent_id or "", "") for span in readers}
+        senders = (self.trace.parent(span) for span in readers)
+        return {topic_of(span) for span in (*readers, *filter(None, senders))}

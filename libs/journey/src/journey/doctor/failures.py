@@ -17,7 +17,7 @@ Step = tuple[object, ...]
 def failed(case: Case) -> Iterator[Finding]:
     """Find errors that ended the journey: not set aside, not tried again, and not the caller's to deal with."""
     done = _done(case)
-    for span in {span.id: span for span in case.trace.spans if span.error}.values():
+    for span in {span.identity: span for span in case.trace.spans if span.error}.values():
         # A message that was handled once is handled; another request, or another sending, may be another one.
         if done.get(_step(span), -1) >= (0 if span.kind == "CONSUMER" else span.start or 0):
             continue
@@ -49,7 +49,7 @@ def _step(span: Span) -> Step:
 
 def _handles(case: Case, span: Span) -> bool:
     """Tell whether a span handles a message: it is a CONSUMER's, or below one that only took it."""
-    parent = case.parent(span)
+    parent = case.trace.parent(span)
     below_a_poll = parent is not None and reads(parent) and only_receives(parent)
     return span.kind == "CONSUMER" or (span.kind == "INTERNAL" and below_a_poll)
 

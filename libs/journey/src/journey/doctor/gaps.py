@@ -17,7 +17,7 @@ def missing_parents(case: Case) -> Iterator[Finding]:
 
     A caller of a SERVER may well be elsewhere, where the trace has no other beginning.
     """
-    begun = any(span.parent_id is None for span in case.trace.spans)
+    begun = any(map(case.begins, case.trace.spans))
     for node in case.nodes:
         if node.span is None and (begun or any(child.kind != "SERVER" for child in node.children)):
             yield _missing(case, node)
@@ -25,7 +25,7 @@ def missing_parents(case: Case) -> Iterator[Finding]:
 
 def several_starts(case: Case) -> Iterator[Finding]:
     """Find traces in which several spans have no parent at all, or whose parents lead back to themselves."""
-    starts = [node.span for node in case.nodes if node.span and node.span.parent_id is None]
+    starts = [node.span for node in case.nodes if node.span and case.begins(node.span)]
     # A message that is handled again has its span id again.
     for span in {span.id: span for span in starts[1:] if span.id != starts[0].id}.values():
         says = f"{named(span)} begins the trace, and so does {named(starts[0])}."

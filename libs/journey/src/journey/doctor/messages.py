@@ -19,13 +19,13 @@ from journey.words import moment
 def unread(case: Case) -> Iterator[Finding]:
     """Find messages that nothing in the trace has read."""
     elsewhere: dict[str, Finding] = {}
-    sent = {span.id: span for span in case.trace.spans if span.kind == "PRODUCER" and span.error is None}
+    sent = {span.identity: span for span in case.trace.spans if span.kind == "PRODUCER" and span.error is None}
     for span in sent.values():
         topic = topic_of(span)
         if _done_with(case, span):
             continue
         if is_dead_letters(topic, after_failure=case.after_failure(span)):
-            if not case.children.get(span.id):  # what is sent back is sent below the letter
+            if not case.trace.children(span):  # what is sent back is sent below the letter
                 yield _dead(case, span)
         elif found := _elsewhere(case, span) or (elsewhere.get(topic) if case.asked_enough(topic) else None):
             elsewhere.setdefault(topic, found)
@@ -35,7 +35,7 @@ def unread(case: Case) -> Iterator[Finding]:
 
 
 def _done_with(case: Case, sent: Span) -> bool:
-    below, topic = case.children.get(sent.id, ()), topic_of(sent)
+    below, topic = case.trace.children(sent), topic_of(sent)
     return (
         sent.id in case.ends
         or topic in case.end_topics
@@ -56,11 +56,11 @@ def _dead(case: Case, span: Span) -> Finding:
 def _elsewhere(case: Case, sent: Span) -> Finding | None:
     """Look for who read the record in another trace, or in this one and not below its sender."""
     topic, this = topic_of(sent), (case.trace.id, sent.id)
-    known = readers_of(case, sent)
-    linked = next((each for each in known if this in linked_from(each)), None) or case.topic(topic).by_link.get(this)
-    if linked:
+    if linked := case.topic(topic).by_link.get(this):
         return _linked(case, sent, linked)
-    for reader in known:
+    for reader in readers_of(case, sent):
+        if this in linked_from(reader):
+            return _linked(case, sent, reader)
         if reader.trace_id == case.trace.id:
             says = f"{named(reader)} has read what {named(sent)} sent, and is not under it."
             return Finding(Cause.MISPLACED, says, reader.id, about=topic)
@@ -84,7 +84,7 @@ def _linked(case: Case, sent: Span, reader: Span) -> Finding:
 def _goes_on(case: Case, poll: Span) -> bool:
     """Tell whether a poll of several messages has the work on them below it; where it cannot be told, it has."""
     trace = case.traces(poll.trace_id)
-    below = (each for each in trace.spans if each.parent_id == poll.id) if trace else ()
+    below = trace.children(poll) if trace else ()
     return trace is None or any(not settles(each) for each in below) or began_after(case, poll)
 
 
@@ -92,7 +92,7 @@ def _in_retry(case: Case, sent: Span) -> Finding | None:
     topic = topic_of(sent)
     if not is_retry(topic) or sent.end is None:
         return None
-    noted, waited = _due(case.parent(sent)), min(map(noted_wait, case.topic(topic).readers), default=0)
+    noted, waited = _due(case.trace.parent(sent)), min(map(noted_wait, case.topic(topic).readers), default=0)
     due = noted or (sent.end + waited if waited else None)
     aside = f"{named(sent)} set the message aside in {topic}"
     if due is None and case.young:

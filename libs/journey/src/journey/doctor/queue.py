@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from journey.chain import named
 from journey.doctor.case import Case
 from journey.doctor.finding import Cause, Finding
-from journey.messaging import Place, group_of, is_retry, place_of, topic_of
+from journey.messaging import OFFSET, PARTITION, TOPIC, Place, group_of, is_retry, place_of, reads, topic_of
 from journey.queues import noted_wait
 from journey.trace import Span
 
@@ -36,11 +36,29 @@ def waiting(case: Case, sent: Span) -> Finding:
 
 
 def _never_read(case: Case, sent: Span) -> bool:
-    """Tell whether nothing of a topic was ever read: only where all that is known of it could be looked at."""
-    topic = topic_of(sent)
+    """Tell whether nothing of a topic was ever read, as far back as the source goes."""
+    topic, place = topic_of(sent), place_of(sent)
     known = case.topic(topic)
     expected = sent.id in case.awaited or topic in case.read_here or is_retry(topic) or case.after_failure(sent)
-    return bool(topic) and not expected and not known.readers and known.complete
+    if not topic or expected or known.readers:
+        return False
+    return known.complete or (place is not None and case.may_ask(topic) and _unread_before(case, place))
+
+
+def _unread_before(case: Case, place: Place) -> bool:
+    """Tell whether nothing read what is half as far in the partition, a quarter as far, and so on to its first record.
+
+    More traces have to do with the topic than the source gives at once. False if it has none of these records.
+    """
+    offset, found = int(place.offset) if place.offset.isdecimal() else 0, False
+    while offset:
+        offset //= 2
+        traces = case.source.having({TOPIC: place.topic, PARTITION: place.partition, OFFSET: str(offset)})
+        before = [each for trace in traces for each in trace.spans if topic_of(each) == place.topic]
+        found = found or bool(before)
+        if any(map(reads, before)):
+            return False
+    return found
 
 
 def _in_hand(case: Case, sent: Span, place: Place, since: Sequence[Span]) -> str | None:
@@ -50,7 +68,7 @@ def _in_hand(case: Case, sent: Span, place: Place, since: Sequence[Span]) -> str
     before = place._replace(offset=str(int(place.offset) - 1))
     for reader in (each for each in case.topic(place.topic).at.get(before, ()) if each.kind == "CONSUMER"):
         group = (reader.service, group_of(reader))
-        alive = any((each.service, group_of(each)) == group and each.id != reader.id for each in since)
+        alive = any((each.service, group_of(each)) == group for each in since)
         if alive or (reader.end or 0) > (sent.end or 0) > 0:
             return f"{reader.service} (group {group[1]})" if group[1] else reader.service
     return None

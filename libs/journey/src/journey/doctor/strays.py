@@ -24,13 +24,18 @@ def lost_after(case: Case) -> Iterator[Finding]:
     """Find CONSUMER spans with nothing below, whose service began another trace right then."""
     taken: dict[str, list[Span]] = {}
     for span in case.trace.spans:
-        if span.kind == "CONSUMER" and span.start is not None and not case.children.get(span.id):
+        if span.kind == "CONSUMER" and span.start is not None and not case.trace.children(span):
             taken.setdefault(span.service, []).append(span)
+    pollers: dict[tuple[str, str, str], bool] = {}
     for service, spans in taken.items():
         strays = sorted(_strays(case, service, spans), key=_start)
         for span in spans:
             stray = next((each for each in strays if _may_be_of(each, span)), None)
-            if stray and not _is_pollers(case, stray, span):
+            if stray is None:
+                continue
+            if _step(stray) not in pollers:
+                pollers[_step(stray)] = _is_pollers(case, stray, span)
+            if not pollers[_step(stray)]:
                 says = f"nothing is under {named(span)}, and {_later(span, stray)} {named(stray)} began a trace"
                 says += f" of its own, {stray.trace_id}."
                 about = f"under {service} {topic_of(span)}"
@@ -81,9 +86,8 @@ def _taken(traces: Iterable[Trace], case: Case, service: str, *, childless: bool
     """Go through the records that a service took, in other traces."""
     for trace in traces:
         if trace.id != case.trace.id:
-            parents = {each.parent_id for each in trace.spans} if childless else set()
             for span in trace.spans:
-                if span.kind == "CONSUMER" and span.service == service and span.id not in parents:
+                if span.kind == "CONSUMER" and span.service == service and not (childless and trace.children(span)):
                     yield span
 
 

@@ -64,5 +64,9 @@ class Topic:
 
 def _readers(trace: Trace, topic: str) -> list[Span]:
     # A queue may have another name for its readers than the exchange has that its senders name: they are below them.
-    sent = {span.id for span in trace.spans if span.kind == "PRODUCER" and topic_of(span) == topic}
-    return [span for span in trace.spans if reads(span) and (topic_of(span) == topic or span.parent_id in sent)]
+    readers = (span for span in trace.spans if reads(span))
+    return [span for span in readers if topic in (topic_of(span), _topic_sent_to(trace.parent(span)))]
+
+
+def _topic_sent_to(sender: Span | None) -> str | None:
+    return topic_of(sender) if sender and sender.kind == "PRODUCER" else None
