@@ -11,8 +11,9 @@ from journey.chain import ORDER_JOURNEY, Row
 from journey.doctor import declared
 from journey.doctor.arrivals import begun_without_context
 from journey.doctor.case import SECOND, Case
+from journey.doctor.cause import REMARKS, Cause, Verdict
 from journey.doctor.failures import failed
-from journey.doctor.finding import REMARKS, Cause, Diagnosis, Finding, Verdict, together
+from journey.doctor.finding import Diagnosis, Finding, together
 from journey.doctor.gaps import missing_parents, several_starts
 from journey.doctor.messages import unread
 from journey.doctor.strays import lost_after, lost_before

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from journey.chain import named
 from journey.doctor.case import Case
-from journey.doctor.finding import Cause, Finding
+from journey.doctor.cause import Cause
+from journey.doctor.finding import Finding
 from journey.doctor.records import senders_of
 from journey.messaging import is_poll_of_many, linked_from, only_receives, place_of, topic_of
 from journey.trace import Span

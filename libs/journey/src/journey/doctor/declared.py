@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator, Sequence
 
 from journey.chain import Row, by_key, key, named
 from journey.doctor.case import Case
-from journey.doctor.finding import Cause, Finding
+from journey.doctor.cause import Cause
+from journey.doctor.finding import Finding
 from journey.report import places
 from journey.trace import Span
 

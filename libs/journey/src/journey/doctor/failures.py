@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 
 from journey.chain import named
 from journey.doctor.case import Case
-from journey.doctor.finding import Cause, Finding
+from journey.doctor.cause import Cause
+from journey.doctor.finding import Finding
 from journey.messaging import group_of, key_of, only_receives, reads
 from journey.trace import Span
 

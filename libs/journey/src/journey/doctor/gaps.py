@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from journey.chain import named
 from journey.doctor.case import Case
-from journey.doctor.finding import Cause, Finding
+from journey.doctor.cause import Cause
+from journey.doctor.finding import Finding
 from journey.doctor.records import senders_of
 from journey.messaging import place_of, reads, topic_of
 from journey.queues import queue_wait

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from journey.chain import named
 from journey.doctor.case import Case
-from journey.doctor.finding import Cause, Finding
+from journey.doctor.cause import Cause
+from journey.doctor.finding import Finding
 from journey.doctor.queue import waiting
 from journey.doctor.records import readers_of
 from journey.doctor.strays import began_after

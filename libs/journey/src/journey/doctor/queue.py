@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from journey.chain import named
 from journey.doctor.case import Case
-from journey.doctor.finding import Cause, Finding
+from journey.doctor.cause import Cause
+from journey.doctor.finding import Finding
 from journey.messaging import OFFSET, PARTITION, TOPIC, Place, group_of, is_retry, place_of, reads, topic_of
 from journey.queues import noted_wait
 from journey.trace import Span
@@ -66,7 +67,9 @@ def _in_hand(case: Case, sent: Span, place: Place, since: Sequence[Span]) -> str
     if not place.offset.isdecimal():
         return None
     before = place._replace(offset=str(int(place.offset) - 1))
-    for reader in (each for each in case.topic(place.topic).at.get(before, ()) if each.kind == "CONSUMER"):
+    for reader in (
+        each for each in case.topic(place.topic).at.get(before, ()) if each.kind == "CONSUMER" and not each.error
+    ):
         group = (reader.service, group_of(reader))
         alive = any((each.service, group_of(each)) == group for each in since)
         if alive or (reader.end or 0) > (sent.end or 0) > 0:

@@ -5,7 +5,8 @@ from typing import Final
 
 from journey.chain import named
 from journey.doctor.case import SECOND, Case
-from journey.doctor.finding import Cause, Finding
+from journey.doctor.cause import Cause
+from journey.doctor.finding import Finding
 from journey.messaging import key_of, only_receives, topic_of
 from journey.trace import Span, Trace
 from journey.words import lasting
