@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from journey.lookup import find
 from journey.source import Recorded
 
@@ -29,3 +31,10 @@ def test_a_trace_is_found_by_its_id_a_traceparent_a_key_or_a_tag() -> None:
     assert find(RECORDED, "messaging.kafka.offset=3") == [wanted]
     assert find(RECORDED, "messaging.destination.name=orders") == ORDERS, "the first comes first"
     assert find(RECORDED, "order-9") == find(RECORDED, "f" * 32) == find(RECORDED, "=") == []
+
+
+def test_a_client_and_a_server_that_share_an_id_are_two_spans_and_a_report_that_came_twice_is_one() -> None:
+    client = replace(ORDERS[0].spans[0], kind="CLIENT", service="shop")
+    found = Recorded((client, *ORDERS[0].spans, replace(ORDERS[0].spans[0], duration=7))).trace(ORDERS[0].id)
+
+    assert found and found.spans == (client, *ORDERS[0].spans)

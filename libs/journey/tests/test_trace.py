@@ -96,6 +96,45 @@ def test_of_two_spans_with_one_id_the_first_has_the_children() -> None:
     assert outline(trace) == ["a", ".b", "a"]
 
 
+def shared(kind: str, service: str, id: str = "b", parent: str | None = "a") -> Span:
+    return Span("t", id, parent, f"{kind} of {service}", service, kind, 0)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 0, 4, 1, 3)])
+def test_a_client_and_a_server_that_share_an_id_are_below_each_other(order: tuple[int, ...]) -> None:
+    spans = (
+        shared("SERVER", "front", "a", None),
+        shared("CLIENT", "front"),
+        shared("SERVER", "back"),
+        shared("INTERNAL", "front", "retry", "b"),
+        shared("CLIENT", "back", "c", "b"),
+    )
+    trace = Trace("t", tuple(spans[number] for number in order))
+    parents = {node.span: node.parent.span if node.parent else None for node in trace.tree()}
+
+    assert parents == {
+        spans[0]: None,
+        spans[1]: spans[0],
+        spans[2]: spans[1],
+        spans[3]: spans[1],
+        spans[4]: spans[2],
+    }
+    assert {span: trace.parent(span) for span in spans} == parents
+    assert all(span in trace.children(parent) for span, parent in parents.items() if span and parent)
+
+
+def test_a_service_that_calls_itself_has_its_work_below_the_server() -> None:
+    trace = Trace("t", (shared("CLIENT", "one"), shared("SERVER", "one"), shared("CLIENT", "one", "c", "b")))
+
+    assert [node.depth for node in trace.tree() if node.span] == [1, 2, 3]
+
+
+def test_spans_that_share_an_id_by_chance_keep_the_parents_they_name() -> None:
+    trace = Trace("t", (shared("CLIENT", "front"), shared("SERVER", "back", parent="z")))
+
+    assert outline(trace) == ["a?", ".b", "z?", ".b"]
+
+
 def test_a_circle_of_parents_is_opened() -> None:
     trace = Trace("t", (span("tail", "b"), span("a", "b"), span("b", "a"), span("self", "self")))
     nodes = list(trace.tree())

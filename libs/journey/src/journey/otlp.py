@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from journey.trace import Span, Trace
+from journey.trace import Identity, Span, Trace
 
 # By their numbers in OTLP.
 KINDS: Final = ("INTERNAL", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
@@ -39,12 +39,13 @@ def spans_from_file(file: Path, damaged: Callable[[str], None]) -> Iterator[Span
 def trace_from_otlp(requests: Iterable[Mapping[str, Any]], trace_id: str) -> Trace | None:
     """Pick one trace out of many requests; None where no span belongs to it.
 
-    A span that was reported several times under one id, as after a redelivery, is one: its first report.
+    A span that was reported several times, as after a redelivery, is one: its first report. Reports are of one span if
+    they have its id, kind and service.
     """
     found = [span for request in requests for span in spans_from_otlp(request) if span.trace_id == trace_id]
-    reported: dict[str, Span] = {}
+    reported: dict[Identity, Span] = {}
     for span in sorted(found, key=lambda span: span.start or 0):
-        reported.setdefault(span.id, span)
+        reported.setdefault(span.identity, span)
     return Trace(trace_id, tuple(reported.values())) if reported else None
 
 

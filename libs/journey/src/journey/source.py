@@ -9,7 +9,7 @@ from typing import Protocol
 import requests
 
 from journey import zipkin
-from journey.trace import Span, Trace
+from journey.trace import Identity, Span, Trace
 
 # A search brings so many traces at most.
 MANY = 100
@@ -81,9 +81,9 @@ class Recorded:
     name = "the files"
 
     def __init__(self, spans: Iterable[Span]) -> None:
-        found: dict[str, dict[str, Span]] = defaultdict(dict)
+        found: dict[str, dict[Identity, Span]] = defaultdict(dict)
         for span in sorted(spans, key=lambda span: span.start or 0):
-            found[span.trace_id].setdefault(span.id, span)
+            found[span.trace_id].setdefault(span.identity, span)
         self._traces = {id: Trace(id, tuple(of_trace.values())) for id, of_trace in found.items()}
 
     def trace(self, trace_id: str) -> Trace | None:
