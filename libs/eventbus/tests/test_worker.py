@@ -118,6 +118,18 @@ async def test_each_record_is_handled_once_and_its_offset_committed_while_the_wo
         assert mine == sorted(mine)
 
 
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_topics_that_the_broker_compresses_are_read(
+    kafka: Kafka, database: Database, service: Service, codec: str
+) -> None:
+    topic = await kafka.topic(compression_type=codec)
+    await kafka.put(topic, *orders(*(f"o-{number}" for number in range(9))))
+    async with service.working(Handler().on(topic)):
+        await eventually("all orders are handled", lambda: count(database, effects) == 9)
+
+    assert effects_of(database) == [f"o-{number}" for number in range(9)]
+
+
 async def test_the_spans_of_handled_records_continue_their_traces_and_are_no_duplicates(
     kafka: Kafka, database: Database, service: Service, recorded: Recorded
 ) -> None:
