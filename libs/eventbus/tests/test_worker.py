@@ -3,6 +3,7 @@ import concurrent.futures
 import itertools
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -383,7 +384,23 @@ def cancel_a_future(connection: Connection) -> None:
     raise concurrent.futures.CancelledError
 
 
-OWN_FAULTS = [bind, go_on_after_an_integrity_error, stop_an_iteration, cancel, cancel_a_future]
+def leave(connection: Connection) -> None:
+    sys.exit("no more")
+
+
+def end_a_generator(connection: Connection) -> None:
+    raise GeneratorExit
+
+
+OWN_FAULTS = [
+    bind,
+    go_on_after_an_integrity_error,
+    stop_an_iteration,
+    cancel,
+    cancel_a_future,
+    leave,
+    end_a_generator,
+]
 
 
 class Misbehaves(Handler):
