@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
 from eventbus import Database
+from eventbus.lag import Position, summary
 from eventbus.tables import inbox
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
@@ -47,14 +48,28 @@ async def test_a_group_is_behind_by_what_its_topics_hold_and_nobody_has_handled(
     ]
     assert {each["topic"] for each in working.json} == {topic, service.retries}
     assert {each["reader"] for each in working.json} == {"billing-1"}
-    heading, *rows, summary = behind.out.splitlines()
+    heading, *rows, last = behind.out.splitlines()
     assert heading.split() == ["GROUP", "TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "READER"]
     assert [row.split()[2:] for row in rows if topic in row.split()] == [
         ["0", "2", "3", "1", "-"],
         ["1", "-", "2", "2", "-"],
         ["2", "-", "0", "0", "-"],
     ]
-    assert summary == f"{service.group}: 3 behind, 0 reading"
+    assert last == f"{service.group}: 3 behind, 0 reading"
+
+
+@pytest.mark.parametrize(
+    ("lag", "reader", "says"),
+    [
+        (40, "billing-1", "billing: 40 behind, 1 reading or stopped a moment ago"),
+        (40, None, "billing: 40 behind, 0 reading"),
+        (0, "billing-1", "billing: 0 behind, 1 reading"),
+    ],
+)
+def test_who_has_a_partition_may_have_stopped_as_the_broker_learns_it_later(
+    lag: int, reader: str | None, says: str
+) -> None:
+    assert summary([Position("billing", "orders", 0, 2, 2 + lag, lag, reader)]) == [says]
 
 
 async def until_left(kafka: Kafka, group: str) -> None:

@@ -146,6 +146,10 @@ def test_a_letter_that_has_no_way_back_is_reported_and_stays_and_the_others_go(o
     topic = operator.topic()
     hopeless = {
         "moved": (letter("moved", original="nowhere"), "its original topic nowhere does not exist"),
+        "cut": (
+            letter("cut", original="t", left_out=b"value"),
+            "it was too large to be kept with its value; it was t 2:17",
+        ),
         "bare": (letter("bare", original=topic, without=("original-topic",)), "dlq.original-topic is missing"),
         "torn": (letter("torn", original="x", original_topic=b"\xff"), "dlq.original-topic is missing or unreadable"),
         "keyless": (

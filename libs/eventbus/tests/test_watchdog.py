@@ -9,6 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from eventbus import kafka as bus_kafka
 from eventbus.watchdog import HANDLER_S, Progress, Watchdog, watched_loop
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from .support import Kafka, OrderPlaced, encoded, unique
 
@@ -37,6 +38,23 @@ async def looks(watchdog: Watchdog, consumer: AIOKafkaConsumer, seconds: float) 
 
 async def test_a_consumer_that_waits_for_records_is_left_alone(kafka: Kafka, consumer: AIOKafkaConsumer) -> None:
     assert await looks(Watchdog(kafka.patience.status, silent_s=0.2), consumer, seconds=1) is None
+
+
+async def test_the_marks_of_transactions_at_the_end_of_a_partition_are_no_records(
+    kafka: Kafka, consumer: AIOKafkaConsumer
+) -> None:
+    (topic,) = consumer.subscription()
+    reading = asyncio.create_task(consumer.getone())
+    async with kafka.producer(transactional_id=unique("tx")) as producer:
+        await producer.begin_transaction()
+        with suppress_instrumentation():
+            await producer.send_and_wait(topic, b"aborted", partition=0)
+        await producer.abort_transaction()
+    reason = await looks(Watchdog(kafka.patience.status, silent_s=1), consumer, seconds=3)
+    handed_over = reading.done()
+    reading.cancel()
+
+    assert (reason, handed_over) == (None, False)
 
 
 @pytest.mark.parametrize(

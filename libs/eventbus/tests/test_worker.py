@@ -3,6 +3,7 @@ import concurrent.futures
 import itertools
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -116,6 +117,18 @@ async def test_each_record_is_handled_once_and_its_offset_committed_while_the_wo
     for partition in range(3):
         mine = [order for order in effects_of(database) if order.startswith(f"{partition}-")]
         assert mine == sorted(mine)
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_topics_that_the_broker_compresses_are_read(
+    kafka: Kafka, database: Database, service: Service, codec: str
+) -> None:
+    topic = await kafka.topic(compression_type=codec)
+    await kafka.put(topic, *orders(*(f"o-{number}" for number in range(9))))
+    async with service.working(Handler().on(topic)):
+        await eventually("all orders are handled", lambda: count(database, effects) == 9)
+
+    assert effects_of(database) == [f"o-{number}" for number in range(9)]
 
 
 async def test_the_spans_of_handled_records_continue_their_traces_and_are_no_duplicates(
@@ -401,7 +414,23 @@ def cancel_a_future(connection: Connection) -> None:
     raise concurrent.futures.CancelledError
 
 
-OWN_FAULTS = [bind, go_on_after_an_integrity_error, stop_an_iteration, cancel, cancel_a_future]
+def leave(connection: Connection) -> None:
+    sys.exit("no more")
+
+
+def end_a_generator(connection: Connection) -> None:
+    raise GeneratorExit
+
+
+OWN_FAULTS = [
+    bind,
+    go_on_after_an_integrity_error,
+    stop_an_iteration,
+    cancel,
+    cancel_a_future,
+    leave,
+    end_a_generator,
+]
 
 
 class Misbehaves(Handler):

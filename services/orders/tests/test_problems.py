@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -327,6 +328,23 @@ def test_an_order_and_its_announcement_are_stored_together_or_not_at_all(
     status, _ = problem(answer)
     assert (status, answer.headers["Retry-After"]) == (503, "2")
     assert rows(database) == {missing: 0, other: 0}
+
+
+def test_an_order_that_the_database_never_takes_is_not_asked_for_again(
+    client: FlaskClient, database: Database, order: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A value that no driver can bind.
+    monkeypatch.setattr("orders.store.json", SimpleNamespace(dumps=lambda _: object()))
+    answer = client.post("/orders", json=order)
+    monkeypatch.undo()
+    again = client.post("/orders", json=order)
+
+    status, document = problem(answer)
+    assert status == 500
+    assert "Retry-After" not in answer.headers
+    assert document["detail"] == "Nothing was stored. The same request will fail again."
+    assert again.status_code == 202
+    assert rows(database) == {"orders": 1, "outbox": 1}
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/orders/1"])

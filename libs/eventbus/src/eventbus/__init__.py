@@ -8,6 +8,7 @@ from eventbus.errors import Poison, Transient, Unavailable
 from eventbus.event import Event, Money
 from eventbus.housekeeping import Retention
 from eventbus.limits import OutboxLimit
+from eventbus.outage import is_message_fault
 from eventbus.outbox import Outbox, Receipt
 from eventbus.scenarios import Fault
 from eventbus.service import run
@@ -30,6 +31,7 @@ __all__ = [
     "Transient",
     "Unavailable",
     "WorkerSettings",
+    "is_message_fault",
     "outside_transaction",
     "read_settings",
     "run",

@@ -55,7 +55,8 @@ main.add_command(backlog.show, "outbox")
 def lag(groups: tuple[str, ...], as_json: bool) -> None:
     """Show how far consumer groups are behind, and who reads.
 
-    What a group was given and has not finished counts too, for a moment: offsets are committed after the work.
+    What a group was given and has not finished counts too, for a moment: offsets are committed after the work. A worker
+    that has stopped or died is named as a reader until the broker ends its session, after 6 s.
     """
     positions = _ask(lambda servers: lags.positions(servers, groups))
     if not positions:

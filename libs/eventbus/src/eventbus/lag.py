@@ -136,7 +136,12 @@ def summary(positions: Iterable[Position]) -> list[str]:
     groups: dict[str, list[Position]] = {}
     for each in positions:
         groups.setdefault(each.group, []).append(each)
-    readers = {group: len({each.reader for each in its if each.reader}) for group, its in groups.items()}
-    return [
-        f"{group}: {sum(each.lag for each in its)} behind, {readers[group]} reading" for group, its in groups.items()
-    ]
+    return [f"{group}: {_state(its)}" for group, its in groups.items()]
+
+
+def _state(positions: Collection[Position]) -> str:
+    behind = sum(each.lag for each in positions)
+    readers = len({each.reader for each in positions if each.reader})
+    # The broker tells the two apart only when the session has ended.
+    doubt = " or stopped a moment ago" if behind and readers else ""
+    return f"{behind} behind, {readers} reading{doubt}"

@@ -85,6 +85,14 @@ def cause_of(error: Exception, database: Database) -> Cause:
     return Cause.BROKEN_OFF if broken_off else Cause.MESSAGE
 
 
+def is_message_fault(error: Exception, database: Database) -> bool:
+    """Tell whether an error of *database* would come again, however often the same is tried. Blocks."""
+    try:
+        return cause_of(error, database) is Cause.MESSAGE
+    except WrongTables:  # somebody has to mend them, and then it works
+        return False
+
+
 def _works(database: Database) -> bool:
     try:
         return database.can_be_written()

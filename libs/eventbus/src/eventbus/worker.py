@@ -13,7 +13,7 @@ from opentelemetry.trace import Span
 
 from eventbus.cloudevents import Message, decode
 from eventbus.dead_letters import DeadLetters
-from eventbus.errors import Poison, Unavailable, describe
+from eventbus.errors import Poison, Transient, Unavailable, describe
 from eventbus.membership import Fenced, Membership
 from eventbus.not_due import NotDue
 from eventbus.offsets import Offsets
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 FINISH_BEFORE_REVOCATION_S = 5
 # A server that restarts may be back before anybody looks. A message that ends its connection so often does it itself.
 BREAKS_OFF_TIMES = 3
+# What a thread cannot hand over as it is: of the first nothing would arrive, the others would end this worker.
+_LOST_ON_THE_WAY = (StopIteration, CancelledError, asyncio.CancelledError, GeneratorExit, SystemExit)
 
 
 class Worker:
@@ -178,9 +180,8 @@ class Worker:
             try:
                 self._before(attempt)
                 return subscription.apply(self._bench, message)
-            except (StopIteration, CancelledError, asyncio.CancelledError) as error:
-                # From a thread these would not come as what they are: one never, the others as the end of this worker.
-                raise RuntimeError(f"the handler raised {type(error).__name__}") from error
+            except _LOST_ON_THE_WAY as error:
+                raise Transient(f"the handler raised {type(error).__name__} {describe(error)}") from error
 
         for delay in backoff():
             try:

@@ -35,7 +35,7 @@ def create_app(
     app = Flask("orders", static_url_path=STATIC_PATH)
     # One more than the limit: a chunked body is cut off there without an error, and would pass for a whole one.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
-    problems.handle_errors(app)
+    problems.handle_errors(app, database)
     add_page(app, zipkin_url=zipkin_url, demo_faults=demo_faults)
     outbox = Outbox("orders", outbox_limit)
 

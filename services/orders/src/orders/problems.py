@@ -4,7 +4,7 @@ import json
 import logging
 from http import HTTPStatus
 
-from eventbus import Unavailable
+from eventbus import Database, Unavailable, is_message_fault
 from flask import Flask, Response
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,8 +33,8 @@ def response(status: HTTPStatus, detail: str, **extra: object) -> Response:
     return Response(json.dumps(document), status=status.value, content_type="application/problem+json")
 
 
-def handle_errors(app: Flask) -> None:
-    """Answer every error of *app* as a problem document."""
+def handle_errors(app: Flask, database: Database) -> None:
+    """Answer every error of *app*, which works on *database*, as a problem document."""
 
     @app.errorhandler(Problem)
     def refused(problem: Problem) -> Response:
@@ -56,6 +56,8 @@ def handle_errors(app: Flask) -> None:
     @app.errorhandler(SQLAlchemyError)
     def cannot_store(error: SQLAlchemyError) -> Response:
         log.error("the database refused", exc_info=error)
+        if is_message_fault(error, database):
+            return response(HTTPStatus.INTERNAL_SERVER_ERROR, "Nothing was stored. The same request will fail again.")
         return _later("Nothing was stored.", RETRY_AFTER_S)
 
     @app.errorhandler(Unavailable)

@@ -35,9 +35,10 @@ class Destination:
 
 def destination(letter: Letter, partitions: Mapping[str, Sequence[int]]) -> Destination:
     """Return where *letter* came from, given which partitions each topic has. Raises NoWayBackError."""
-    if left_out := letter.about("left-out"):
-        raise NoWayBackError(f"it was too large to be kept whole: without its {left_out}")
     topic = letter.about("original-topic")
+    if left_out := letter.about("left-out"):
+        place = f"{topic} {letter.about('original-partition')}:{letter.about('original-offset')}"
+        raise NoWayBackError(f"it was too large to be kept with its {left_out}; it was {place}")
     if topic is None:
         raise NoWayBackError("its header dlq.original-topic is missing or unreadable")
     if topic not in partitions:
