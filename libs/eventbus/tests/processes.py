@@ -34,6 +34,7 @@ class TinyService:
     instance_id: str = field(default_factory=lambda: unique("instance"))
     otlp: str | None = None
     database_url: str = ""
+    emits: str = ""
     hold: Path | None = None
 
     def __post_init__(self) -> None:
@@ -74,6 +75,7 @@ class TinyService:
             "SERVICE": self.service,
             "INVOICES": self.invoices,
             "ORDERS": self.orders,
+            "EMITS": self.emits,
             "HOLD": str(self.hold or ""),
         }
 

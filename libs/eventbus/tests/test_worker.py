@@ -464,7 +464,7 @@ async def test_a_member_that_loses_its_partitions_finishes_the_record_in_hand_an
         await eventually("the first member has a record in hand", lambda: mails.sent)
         caplog.set_level("INFO", "aiokafka")
         caplog.set_level("INFO", "eventbus")
-        async with service.working(subscription):
+        async with service.working(subscription, joins=False):
             await eventually("the partitions are to be given up", lambda: "Revoking previously" in caplog.text)
             began = monotonic()
             await eventually("a second has passed", lambda: monotonic() > began + 1)
