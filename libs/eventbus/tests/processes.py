@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -91,18 +90,17 @@ class TinyService:
 
     async def ready(self) -> None:
         """Wait until it says that it is ready."""
-        await eventually("the tiny service is ready", lambda: self.status.get("ready"), seconds=30)
+        await eventually("the tiny service is ready", lambda: self.status.get("ready"))
 
-    async def exit_code(self, seconds: float = 30) -> int:
+    async def exit_code(self) -> int:
         """Wait until it has ended."""
-        await eventually("the tiny service has ended", lambda: self.process.poll() is not None, seconds=seconds)
+        await eventually("the tiny service has ended", lambda: self.process.poll() is not None)
         return self.process.returncode
 
-    async def terminate(self, within: float = 10) -> tuple[int, float]:
-        """Send SIGTERM; return the exit code and the seconds that it took."""
-        began = monotonic()
+    async def terminate(self) -> int:
+        """Send SIGTERM; return the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return await self.exit_code(within), monotonic() - began
+        return await self.exit_code()
 
 
 @dataclass
