@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import InvalidTopicError, KafkaConnectionError
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.errors import InvalidTopicError, KafkaConnectionError, NotControllerError
 from eventbus import kafka as bus_kafka
 from eventbus.patience import Stopped
 
@@ -14,15 +15,12 @@ from .support import Kafka, eventually, make_patience, status_of, unique
 
 
 async def partitions(kafka: Kafka, topic: str) -> int:
-    """Return how many partitions a topic has; the broker tells of none in the moment after its creation."""
+    """Return how many partitions a topic has."""
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.broker)
     await admin.start()
     try:
-        async with asyncio.timeout(60):
-            while True:
-                [found] = await admin.describe_topics([topic])
-                if found["partitions"]:
-                    return len(found["partitions"])
+        [found] = await admin.describe_topics([topic])
+        return len(found["partitions"])
     finally:
         await admin.close()
 
@@ -38,6 +36,72 @@ async def test_missing_topics_are_created_and_others_left_as_they_are(kafka: Kaf
 
     assert await partitions(kafka, missing) == 3
     assert await partitions(kafka, existing) == 1
+
+
+async def test_a_topic_that_was_created_is_waited_for_until_its_partitions_have_leaders(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaderless = {"partition": 0, "leader": -1}
+    answers: list[Any] = [[{"partitions": []}], [{"partitions": [leaderless]}]]
+    describe = AIOKafkaAdminClient.describe_topics
+
+    async def described(admin: AIOKafkaAdminClient, topics: list[str]) -> Any:
+        return answers.pop(0) if answers else await describe(admin, topics)
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "describe_topics", described)
+    topic = await kafka.topic()
+
+    assert answers == []
+    assert await partitions(kafka, topic) == 3
+
+
+async def test_topics_that_nobody_leads_are_named_and_hold_up_nothing(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def described(*_: object) -> Any:
+        return [{"partitions": []}]
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "describe_topics", described)
+    monkeypatch.setattr(bus_kafka, "SERVED_WITHIN_S", 0.1)
+    topic = await kafka.topic()
+
+    (told,) = [vars(record)["topics"] for record in caplog.records if "topics" in vars(record)]
+    assert told == [topic]
+
+
+async def test_a_cluster_without_a_controller_is_an_error_that_passes(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update = ClusterMetadata.update_metadata
+
+    def update_without_controller(cluster: ClusterMetadata, metadata: Any) -> None:
+        update(cluster, metadata)
+        cluster.controller = None
+
+    monkeypatch.setattr(ClusterMetadata, "update_metadata", update_without_controller)
+    with pytest.raises(NotControllerError, match="no controller yet"):
+        await kafka.topic()
+
+
+async def test_a_client_whose_topic_is_gone_asks_for_it_at_a_pace(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def counted(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0)
+
+    client = bus_kafka.producer(kafka.broker, "shop-1")
+    async with bus_kafka.running(client, kafka.patience):
+        client.client.add_topic(unique("gone"))
+        await client.client.force_metadata_update()
+        monkeypatch.setattr("eventbus.kafka.asyncio.sleep", counted)
+        for _ in range(3):
+            await client.client.force_metadata_update()
+
+    assert pauses == [bus_kafka.ASK_AGAIN_AFTER_S] * 3
 
 
 async def test_a_topic_that_cannot_be_created_is_an_error_that_names_it(kafka: Kafka) -> None:

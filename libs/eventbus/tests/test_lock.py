@@ -37,7 +37,7 @@ async def test_one_holds_the_lock_while_others_stand_by_and_take_it_one_after_th
 async def test_standing_by_is_said_once_is_being_ready_and_ends_at_once_at_a_stop(
     database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock, "STANDBY_POLL_S", 0.01)
+    asked_every_s = lock.STANDBY_POLL_S
     caplog.set_level("INFO", "eventbus.lock")
     patience = make_patience(tmp_path, "relay")
     pauses: list[float] = []
@@ -45,7 +45,7 @@ async def test_standing_by_is_said_once_is_being_ready_and_ends_at_once_at_a_sto
 
     async def counted(seconds: float) -> None:
         pauses.append(seconds)
-        await pause(seconds)
+        await pause(0 if len(pauses) < 3 else 3600)
 
     monkeypatch.setattr(patience, "pause", counted)
 
@@ -58,9 +58,11 @@ async def test_standing_by_is_said_once_is_being_ready_and_ends_at_once_at_a_sto
         await eventually("the standby is ready", lambda: status_of(patience)["ready"])
         await eventually("the standby looks again", lambda: len(pauses) >= 3)
         patience.stop.set()
-        await eventually("the standby has ended", task.done, seconds=0.3)
+        await eventually("the standby has ended", task.done)
 
     assert isinstance(task.exception(), Stopped)
+    assert pauses == [asked_every_s] * 3
+    assert asked_every_s < 1
     assert caplog.messages == ["relaying", "standing by: another relay has the outbox"]
 
 

@@ -40,15 +40,16 @@ async def test_what_is_not_to_be_retried_is_raised_at_once(patience: Patience) -
     assert len(action.seen) == 1
 
 
-async def test_a_stop_ends_the_tries_at_once(patience: Patience) -> None:
+async def test_a_stop_ends_the_tries_at_once(patience: Patience, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eventbus.patience.backoff", lambda: iter([0, 0, 0, 3600]))
     action = Flaky(patience, *(OSError() for _ in range(100)))
     trying = asyncio.create_task(patience.until_done("database", action, retry_on=(OSError,)))
     await eventually("the pauses have become long", lambda: len(action.seen) == 4)
     patience.stop.set()
-    took = await eventually("the tries have ended", trying.done)
+    await eventually("the tries have ended", trying.done)
 
     assert isinstance(trying.exception(), Stopped)
-    assert took < 0.1
+    assert len(action.seen) == 4
 
 
 async def test_pauses_double_up_to_five_seconds_with_jitter() -> None:
@@ -94,6 +95,23 @@ async def test_after_a_stop_an_acknowledgement_is_waited_for_within_its_grace(tm
     assert await patience.acknowledged("relay", late) == 7
     with pytest.raises(Stopped):
         await patience.acknowledged("relay", never)
+
+
+async def test_what_nothing_can_interrupt_has_its_grace_from_the_stop_on(tmp_path: Path) -> None:
+    patience = make_patience(tmp_path, grace=0.5)
+    loop = asyncio.get_running_loop()
+    late: asyncio.Future[int] = loop.create_future()
+    never: asyncio.Future[int] = loop.create_future()
+    waiting = [asyncio.create_task(patience.finished("worker", each)) for each in (late, never)]
+    await asyncio.sleep(0.6)  # longer than the grace: it has not begun
+    unfinished = [each.done() for each in waiting]
+    patience.stop.set()
+    loop.call_later(0.1, late.set_result, 7)
+
+    assert await waiting[0] == 7
+    with pytest.raises(Stopped):
+        await waiting[1]
+    assert unfinished == [False, False]
 
 
 async def test_what_is_bounded_ends_by_its_time_by_a_stop_or_by_itself(patience: Patience) -> None:

@@ -3,10 +3,10 @@ import json
 import os
 import signal
 import threading
-import time
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import ClassVar
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -177,16 +177,16 @@ async def test_a_row_written_outside_of_a_trace_starts_its_own(
 async def test_a_wake_publishes_at_once_and_a_stop_does_not_wait_for_the_next_poll(
     database: Database, kafka: Kafka, tmp_path: Path
 ) -> None:
-    database.poll_s = 60
+    database.poll_s = 3600
     topic = await kafka.topic()
     async with relaying(database, kafka.broker, tmp_path) as (relay, handle):
         for order in ("o-1", "o-2", "o-3"):
             store(database, topic, order)
             relay.wake()
-            await eventually(f"{order} is published", lambda: is_empty(database), seconds=5)
-        took = await handle.stop()
+            await eventually(f"{order} is published", lambda: is_empty(database))
+        await handle.stop()
 
-    assert took < 2
+        assert handle.task.done()
 
 
 def snapshots_held(database: Database) -> int:
@@ -208,17 +208,43 @@ IN_TRANSACTION = """
 """
 
 
-async def test_waiting_costs_little_and_keeps_no_snapshot_of_the_database(
-    database: Database, broker: str, tmp_path: Path
+class Counting:
+    """A connection that counts its queries."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.queries = 0
+
+    def cursor(self) -> Any:
+        self.queries += 1
+        return self._connection.cursor()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+async def test_waiting_is_one_query_a_poll_and_keeps_no_snapshot_of_the_database(
+    database: Database, broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    class Waits(threading.Event):
+        seconds: ClassVar[list[float | None]] = []
+
+        def wait(self, timeout: float | None = None) -> bool:
+            self.seconds.append(timeout)
+            return super().wait(timeout)
+
+    polling = Counting(database.polling_connection())
+    monkeypatch.setattr(database, "polling_connection", lambda: polling)
+    monkeypatch.setattr("eventbus.relay.threading", SimpleNamespace(Event=Waits))
+    async with relaying(database, broker, tmp_path):
+        await eventually("it has waited often", lambda: len(Waits.seconds) > 50)
+    monkeypatch.undo()
     async with relaying(database, broker, tmp_path) as (_, handle):
         await eventually("the relay is ready", lambda: status_of(handle.patience)["ready"])
-        began, used = time.monotonic(), time.process_time()
-        await eventually("a second has passed", lambda: time.monotonic() > began + 1)
-        cpu = time.process_time() - used
         held = snapshots_held(database)
 
-    assert cpu < 0.3
+    assert set(Waits.seconds) == {database.poll_s}
+    assert polling.queries <= len(Waits.seconds) + 2  # with the one for the lock
     assert held == 0
 
 
@@ -352,19 +378,18 @@ async def test_a_stop_while_the_broker_does_not_answer_is_bounded_and_loses_noth
             ids += store(database, topic, "o-1")
             waiting = producers.made[0]._message_accumulator._pending_batches
             await eventually("the second order is on its way", lambda: waiting)
-            took = await handle.stop()
+            await handle.stop()
             left = count(database, outbox)
         await producers.made[0]._sender.close()  # as the end of the process would
         await producers.made[0].client.close()
     async with relaying(database, kafka.broker, tmp_path):
         await eventually("the order is published by the next relay", lambda: is_empty(database))
 
-    assert took < 5
     assert left == 1
     assert await ids_by_key(kafka, topic) == {"o-1": ids}
 
 
-async def test_a_standby_takes_over_within_two_seconds_of_a_kill_and_not_before(
+async def test_a_standby_takes_over_after_a_kill_and_not_before(
     database: Database, database_url: str, kafka: Kafka, tmp_path: Path, producers: Producers
 ) -> None:
     topic = await kafka.topic()
@@ -378,11 +403,10 @@ async def test_a_standby_takes_over_within_two_seconds_of_a_kill_and_not_before(
             made_as_standby = list(producers.made)
             holder.process.kill()
             store(database, topic, "o-2")
-            took = await eventually("the standby publishes", lambda: is_empty(database))
+            await eventually("the standby publishes", lambda: is_empty(database))
 
     assert made_as_standby == []
     assert len(producers.made) == 1
-    assert took < 2
 
 
 async def test_a_row_that_was_acknowledged_and_not_deleted_before_a_kill_is_sent_again_under_its_id(

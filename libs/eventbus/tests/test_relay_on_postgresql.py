@@ -31,7 +31,7 @@ def end_sessions(database: Database, which: str) -> int:
 @contextmanager
 def lock_held_elsewhere(database: Database) -> Iterator[None]:
     connection = database.polling_connection()
-    lock, until = AdvisoryLock(connection), monotonic() + 5
+    lock, until = AdvisoryLock(connection), monotonic() + 60
     while not lock.take():  # the session that has it is ending
         assert monotonic() < until
     yield

@@ -51,8 +51,7 @@ async def test_a_handler_that_does_not_return_is_left_at_a_stop_and_its_record_h
         await tiny.ready()
         await kafka.put(orders, encoded(OrderPlaced(order_id="o-1")))
         await eventually("the handler is at work", (hold / "begun").exists)
-        tiny.process.terminate()
-        exit_code = await tiny.exit_code()  # the handler would never have returned
+        exit_code = await tiny.terminate()  # the handler would never have returned
         logged = [line["message"] for line in tiny.logs]
     left = count(database, inbox)
     tiny.hold = None

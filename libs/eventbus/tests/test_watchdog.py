@@ -1,8 +1,10 @@
 import asyncio
 import subprocess
 import sys
-import time
-from queue import Empty, SimpleQueue
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,10 +28,10 @@ async def consumer(kafka: Kafka) -> Any:
         yield consumer
 
 
-async def looks(watchdog: Watchdog, consumer: AIOKafkaConsumer, seconds: float) -> str | None:
-    """Look for some seconds, or until something is wrong."""
-    progress, until = Progress(), time.monotonic() + seconds
-    while time.monotonic() < until:
+async def looks(watchdog: Watchdog, consumer: AIOKafkaConsumer, times: int = 1000) -> str | None:
+    """Look some times, or until something is wrong."""
+    progress = Progress()
+    for _ in range(times):
         if reason := await watchdog.look(consumer, progress):
             return reason
         await asyncio.sleep(0.05)
@@ -37,7 +39,7 @@ async def looks(watchdog: Watchdog, consumer: AIOKafkaConsumer, seconds: float) 
 
 
 async def test_a_consumer_that_waits_for_records_is_left_alone(kafka: Kafka, consumer: AIOKafkaConsumer) -> None:
-    assert await looks(Watchdog(kafka.patience.status, silent_s=0.2), consumer, seconds=1) is None
+    assert await looks(Watchdog(kafka.patience.status, silent_s=0.2), consumer, times=20) is None
 
 
 async def test_the_marks_of_transactions_at_the_end_of_a_partition_are_no_records(
@@ -68,7 +70,7 @@ async def test_a_background_task_that_has_ended_is_noticed(
     ended.set_result(None)
     with monkeypatch.context() as patch:
         patch.setattr(getattr(consumer, part), task, ended)
-        reason = await looks(Watchdog(kafka.patience.status), consumer, seconds=5)
+        reason = await looks(Watchdog(kafka.patience.status), consumer)
 
     assert reason == f"background tasks of the consumer have ended: {name}"
 
@@ -86,7 +88,7 @@ async def test_a_consumer_that_is_silent_although_there_are_records_is_noticed(
     monkeypatch.setattr(consumer._fetcher, "_proc_fetch_request", silent)
     await kafka.put(topic, *(encoded(OrderPlaced(order_id=f"o-{number}")) for number in range(5)))
     # The request that was on its way has brought some of them; whoever reads on hears nothing more.
-    reason = await looks(Watchdog(kafka.patience.status, silent_s=0.5), consumer, seconds=10)
+    reason = await looks(Watchdog(kafka.patience.status, silent_s=0.5), consumer)
     over.set()
 
     assert reason == f"no progress for 0.5 s: there are records in {topic}/0"
@@ -96,7 +98,7 @@ async def test_a_consumer_that_never_joins_its_group_again_is_noticed(
     kafka: Kafka, consumer: AIOKafkaConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer._coordinator, "need_rejoin", lambda subscription: True)  # aiokafka #1154
-    reason = await looks(Watchdog(kafka.patience.status, silent_s=0.2), consumer, seconds=5)
+    reason = await looks(Watchdog(kafka.patience.status, silent_s=0.2), consumer)
 
     assert reason == "no progress for 0.2 s: the consumer is not in its group"
 
@@ -107,7 +109,7 @@ async def test_nobody_is_silent_while_the_broker_is_away(
     monkeypatch.setattr(consumer._coordinator, "need_rejoin", lambda subscription: True)
     kafka.patience.status.trouble("broker (member-1)", "cannot be reached")
 
-    assert await looks(Watchdog(kafka.patience.status, silent_s=0.2), consumer, seconds=1) is None
+    assert await looks(Watchdog(kafka.patience.status, silent_s=0.2), consumer, times=20) is None
 
 
 async def test_a_handler_may_work_long_but_not_for_ever(
@@ -124,22 +126,51 @@ async def test_a_handler_may_work_long_but_not_for_ever(
     assert at_last == "a handler has not returned for -1 s"
 
 
-def test_an_event_loop_that_is_blocked_is_noticed() -> None:
+class Clock(threading.Event):
+    """The watching thread's seconds: each passes at once, and *each_second* is called in it."""
+
+    each_second: Callable[[], None] = staticmethod(lambda: None)
+    seconds = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout == 1
+        Clock.seconds += 1
+        Clock.each_second()
+        return self.is_set()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
+    monkeypatch.setattr(Clock, "seconds", 0)
+    monkeypatch.setattr("eventbus.watchdog.threading", SimpleNamespace(Event=Clock, Thread=threading.Thread))
+    return Clock
+
+
+def test_an_event_loop_that_is_blocked_is_noticed_in_its_time(clock: type[Clock]) -> None:
     ended: SimpleQueue[str] = SimpleQueue()
-    with watched_loop(1, ended.put) as beat:
-        beat()
+    with watched_loop(30, ended.put):
+        reason = ended.get(timeout=60)
 
-        assert ended.get(timeout=20) == "the event loop has been blocked for 1 s"
+    assert reason == "the event loop has been blocked for 30 s"
+    assert clock.seconds == 31
 
 
-def test_an_event_loop_that_beats_is_left_alone() -> None:
-    ended: SimpleQueue[str] = SimpleQueue()
-    with watched_loop(1, ended.put) as beat:
-        until = time.monotonic() + 3
-        while time.monotonic() < until:
-            beat()
-            with pytest.raises(Empty):
-                ended.get(timeout=0.05)
+def test_an_event_loop_that_beats_is_left_alone(clock: type[Clock], monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    long_enough = threading.Event()
+    with watched_loop(30, ended.append) as beat:
+
+        def beat_now_and_then() -> None:
+            if clock.seconds % 20 == 0:
+                beat()
+            if clock.seconds > 1000:
+                long_enough.set()
+
+        monkeypatch.setattr(clock, "each_second", beat_now_and_then)
+        long_enough.wait(timeout=60)
+
+    assert clock.seconds > 1000
+    assert ended == []
 
 
 def test_a_process_that_hangs_ends_with_1_and_says_where_it_hung() -> None:

@@ -16,6 +16,7 @@ class Config(WorkerSettings):
     service: str
     invoices: str = Field(description="the topic of the invoices")
     orders: str = Field(default="", description="the topic of the orders")
+    emits: str = Field(default="invoice.issued.v1", description="the type of the invoices")
     hold: Path | None = Field(default=None, description="a folder: a handler says there that it has begun, and hangs")
 
 
@@ -32,7 +33,7 @@ class OrderPlaced(Event):
 
 class InvoiceIssued(Event):
     topic: ClassVar[str] = CONFIG.invoices
-    type: ClassVar[str] = "invoice.issued.v1"
+    type: ClassVar[str] = CONFIG.emits
     key_field: ClassVar[str] = "order_id"
 
     order_id: str
