@@ -12,7 +12,7 @@ from eventbus import consuming, kafka, logs, watchdog
 from eventbus.consuming import Consuming
 from eventbus.database import Database
 from eventbus.event import Event
-from eventbus.housekeeping import INBOX, Retention, keep_house
+from eventbus.housekeeping import INBOX, UNFINISHED, Retention, keep_house
 from eventbus.membership import Fenced, Membership
 from eventbus.patience import Patience, Stopped
 from eventbus.relay import Relay
@@ -51,7 +51,9 @@ def run(
     faults = Scenarios(scenarios or {}, enabled=config.demo_faults)
     try:
         with watchdog.watched_loop() as alive:
-            asyncio.run(_run(name, config, database, subscriptions, publishes, faults, [INBOX, *retain], alive))
+            asyncio.run(
+                _run(name, config, database, subscriptions, publishes, faults, [INBOX, UNFINISHED, *retain], alive)
+            )
     except ExceptionGroup as failures:
         if failures.subgroup(Fenced) is None:
             raise
