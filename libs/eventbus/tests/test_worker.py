@@ -23,7 +23,8 @@ from eventbus.membership import Fenced, Membership
 from eventbus.outage import WrongTables
 from eventbus.retry import Retry
 from eventbus.subscription import Bench
-from eventbus.tables import inbox
+from eventbus.tables import inbox, unfinished
+from eventbus.unfinished import Unfinished
 from eventbus.watchdog import Progress
 from eventbus.worker import Worker
 from opentelemetry.instrumentation.utils import suppress_instrumentation
@@ -597,6 +598,24 @@ async def test_a_stop_while_a_handler_works_lets_it_finish_commits_and_takes_no_
     assert await kafka.committed(service.group, topic) == {0: 1}
 
 
+async def test_a_handler_that_is_at_work_when_the_process_is_to_stop_is_not_blamed_if_it_is_killed_for_it(
+    kafka: Kafka, service: Service, database: Database
+) -> None:
+    topic = await kafka.topic()
+    await kafka.put(topic, *orders("o-1"))
+    go_on = threading.Event()
+    working = outside_transaction(
+        OrderPlaced.on(topic), lambda order, _: go_on.wait(timeout=20), None, record=lambda connection, _: None
+    )
+    async with service.working(working) as worker:
+        await eventually("the delivery is noted", lambda: count(database, unfinished))
+        worker.patience.stop.set()
+        await eventually("the delivery is struck off", lambda: not count(database, unfinished))
+        go_on.set()
+
+    assert await kafka.committed(service.group, topic) == {0: 1}
+
+
 async def test_a_stop_while_a_record_is_tried_again_leaves_it_for_the_next_start(
     kafka: Kafka, service: Service, database: Database
 ) -> None:
@@ -771,6 +790,7 @@ def work(consumer: FakeConsumer, service: Service, patience: Any, subscriptions:
         patience=patience,
         membership=Membership(),
         progress=Progress(),
+        unfinished=Unfinished(service.database, "fake", tries=3),
         before=lambda attempt: None,
         after_commit=lambda: None,
     )

@@ -1,13 +1,17 @@
-"""A whole service in one file, run by the tests as a process of its own: each order is answered with an invoice.
+"""A whole service in one file, run by the tests as a process of its own: each order is answered with an invoice, but
+for one that asks for the death of the process.
 
 Without ORDERS it only relays its outbox.
 """
 
+import os
+import signal
 import threading
 from pathlib import Path
 from typing import ClassVar
 
 from eventbus import Database, Event, WorkerSettings, read_settings, run, within_transaction
+from eventbus.watchdog import end_process
 from pydantic import Field
 from sqlalchemy import Connection
 
@@ -39,10 +43,23 @@ class InvoiceIssued(Event):
     order_id: str
 
 
+def die_by_signal() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+DEATHS = {
+    "dies by signal": die_by_signal,
+    "dies by watchdog": lambda: end_process("a handler has not returned"),
+    "dies by exit": lambda: os._exit(3),
+}
+
+
 def issue_invoice(order: OrderPlaced, connection: Connection) -> InvoiceIssued:
     if CONFIG.hold is not None:
         (CONFIG.hold / "begun").touch()
         threading.Event().wait()
+    if death := DEATHS.get(order.order_id):
+        death()
     return InvoiceIssued(order_id=order.order_id)
 
 

@@ -16,6 +16,7 @@ from eventbus.outbox import Outbox
 from eventbus.patience import Patience
 from eventbus.settings import WorkerSettings
 from eventbus.subscription import Bench, Subscription
+from eventbus.unfinished import Unfinished
 from eventbus.watchdog import Progress, Watchdog
 from eventbus.worker import Worker
 
@@ -68,6 +69,7 @@ class Consuming:
             patience=patience,
             membership=self.membership,
             progress=progress,
+            unfinished=Unfinished(self.database, self.group, tries=config.retry_tries),
             before=self.before,
             after_commit=self.after_commit,
         )

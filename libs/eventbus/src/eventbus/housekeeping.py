@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from eventbus import dead_letters, kafka
 from eventbus.database import Database
 from eventbus.patience import Patience, Stopped
-from eventbus.tables import inbox
+from eventbus.tables import inbox, unfinished
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,13 @@ INBOX = Retention(
     # long as that keeps it, fails, and waits in the retry topic.
     keep=dead_letters.RETENTION + 2 * kafka.RETENTION + 3 * kafka.SEGMENT,
     because="no topic has a copy of these messages any more that could be handled a second time",
+)
+
+
+UNFINISHED = Retention(
+    unfinished.c.since,
+    keep=kafka.RETENTION + kafka.SEGMENT,
+    because="no topic has these records any more",
 )
 
 

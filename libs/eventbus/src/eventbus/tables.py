@@ -24,6 +24,16 @@ outbox = Table(
     sqlite_autoincrement=True,
 )
 
+# Deliveries that have begun and have not come to an end: see unfinished.py.
+unfinished = Table(
+    "unfinished",
+    metadata,
+    Column("consumer", String(255), primary_key=True),
+    Column("record", String(300), primary_key=True),  # its topic, partition and offset
+    Column("deliveries", Integer, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False, index=True),
+)
+
 inbox = Table(
     "inbox",
     metadata,

@@ -70,10 +70,18 @@ class Progress:
 class Watchdog:
     """Look every 5 s whether the process is alive, and call *end* with the reason where it is not."""
 
-    def __init__(self, status: Status, *, end: Callable[[str], None] | None = None, silent_s: float = SILENT_S) -> None:
+    def __init__(
+        self,
+        status: Status,
+        *,
+        end: Callable[[str], None] | None = None,
+        silent_s: float = SILENT_S,
+        handler_s: float = HANDLER_S,
+    ) -> None:
         self._status = status
         self._end = end or end_process
         self._silent_s = silent_s
+        self._handler_s = handler_s
         self._silent_since: tuple[object, float] | None = None
 
     async def watch(self, consumer: AIOKafkaConsumer, progress: Progress) -> None:
@@ -87,8 +95,8 @@ class Watchdog:
         """Look once: return what is wrong, or None."""
         if dead := [name for name, task in _tasks(consumer) if task is not None and task.done()]:
             return f"background tasks of the consumer have ended: {', '.join(dead)}"
-        if progress.handler_for > HANDLER_S:
-            return f"a handler has not returned for {HANDLER_S:g} s"
+        if progress.handler_for > self._handler_s:
+            return f"a handler has not returned for {self._handler_s:g} s"
         waiting = None if progress.idle_at is None else await _waits_for(consumer)
         now = asyncio.get_running_loop().time()
         state = (progress.idle_at, waiting)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import CancelledError
+from dataclasses import replace
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
@@ -11,7 +12,7 @@ from aiokafka_otel import process_span
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import Span
 
-from eventbus.cloudevents import Message, decode
+from eventbus.cloudevents import decode
 from eventbus.dead_letters import DeadLetters
 from eventbus.errors import Poison, Transient, Unavailable, describe
 from eventbus.membership import Fenced, Membership
@@ -23,6 +24,7 @@ from eventbus.patience import Patience, Stopped, backoff
 from eventbus.retry import Retry
 from eventbus.spans import mark_due, mark_failed, note_failure
 from eventbus.subscription import Bench, Outcome, Subscription, by_type
+from eventbus.unfinished import Unfinished, WorkerKilled
 from eventbus.watchdog import Progress
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ class Worker:
         patience: Patience,
         membership: Membership,
         progress: Progress,
+        unfinished: Unfinished,
         before: Callable[[int], None],
         after_commit: Callable[[], None],
     ) -> None:
@@ -67,6 +70,7 @@ class Worker:
         self._membership = membership
         self._member_id: str | None = None
         self._progress = progress
+        self._unfinished = unfinished
         self._before = before
         self._after_commit = after_commit
         self._in_hand = asyncio.Lock()
@@ -122,6 +126,8 @@ class Worker:
     async def _interrupt_wait_at_stop(self) -> None:
         await self._patience.stop.wait()
         self._interrupt_wait()
+        # Who has to stop may be killed for being slow: that is no fault of the record in hand.
+        await asyncio.to_thread(self._unfinished.strike_off)
 
     def _interrupt_wait(self) -> None:
         if self._wait is not None and not self._wait.expired():
@@ -143,13 +149,13 @@ class Worker:
         origin = Origin.of(record)
         about = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
         try:
-            message = decode(record, self._types)
-            about |= {"event_id": message.id, "key": message.event.key}
-            outcome = await self._handle(message, origin.tries + 1, about, span)
+            outcome = await self._handle(record, origin.tries + 1, about, span)
         except (Stopped, WrongTables):
             raise
         except Exception as error:  # the one place that decides between retry and dead letter: nothing is skipped
             mark_failed(span, error)
+            if isinstance(error, WorkerKilled):
+                origin = replace(origin, tries=origin.tries + error.deaths - 1)
             if isinstance(error, Poison) or origin.tries + 1 >= self._retry.tries:
                 await self._dead_letters.keep(record, origin, error)
             else:
@@ -167,21 +173,26 @@ class Worker:
         except MessageSizeTooLargeError:  # it cannot wait there: this was its last try
             await self._dead_letters.keep(record, origin, error)
 
-    async def _handle(self, message: Message, attempt: int, about: dict[str, object], span: Span) -> Outcome:
-        """Apply the message's subscription, again and again while infrastructure is away.
+    async def _handle(
+        self, record: ConsumerRecord[bytes, bytes], attempt: int, about: dict[str, object], span: Span
+    ) -> Outcome:
+        """Apply the subscription of the record's message, again and again while infrastructure is away.
 
-        Raises whatever else the handler raises, WrongTables, and Stopped if it does not return soon after a stop.
+        Raises Poison for a record that cannot be read or has killed its workers, whatever else the handler raises,
+        WrongTables, and Stopped if the handler does not return soon after a stop.
         """
-        subscription = self._subscriptions[message.event.type]
         database, broken_off = self._bench.database, 0
         may_be_away: tuple[type[Exception], ...] = (Unavailable, *database.errors)
 
         def apply() -> Outcome:
-            try:
-                self._before(attempt)
-                return subscription.apply(self._bench, message)
-            except _LOST_ON_THE_WAY as error:
-                raise Transient(f"the handler raised {type(error).__name__} {describe(error)}") from error
+            with self._unfinished.delivery(record):
+                message = decode(record, self._types)
+                about.update(event_id=message.id, key=message.event.key)
+                try:
+                    self._before(attempt)
+                    return self._subscriptions[message.event.type].apply(self._bench, message)
+                except _LOST_ON_THE_WAY as error:
+                    raise Transient(f"the handler raised {type(error).__name__} {describe(error)}") from error
 
         for delay in backoff():
             try:
@@ -217,6 +228,7 @@ class Worker:
             self._interrupt_wait()
         self._member_id = member_id
         self._not_due.forget_pauses()
+        self._unfinished.assigned()
 
     async def commit(self) -> None:
         """Commit the offsets of finished records."""
