@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from opentelemetry import propagate
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.sdk.trace import Span, SpanProcessor
 
-from .support import SPAN_ID, TRACEPARENT, Kafka, Recorded, parent_id
+from .support import SPAN_ID, TRACEPARENT, Kafka, Recorded, parent_id, propagating
 
 NOT_UTF8 = b"\xff\xfe"
 BROKEN: list[list[tuple[str, Any]]] = [
@@ -99,13 +98,9 @@ class RaisingPropagator(TextMapPropagator):
 async def test_a_propagator_that_raises_does_not_cost_the_record(kafka: Kafka, recorded: Recorded) -> None:
     topic = await kafka.topic()
     await kafka.put(topic, b"1", headers=[TRACEPARENT])
-    usual = propagate.get_global_textmap()
-    propagate.set_global_textmap(RaisingPropagator())
-    try:
+    with propagating(RaisingPropagator()):
         async with kafka.consumer(topic) as consumer:
             record = await consumer.getone()
-    finally:
-        propagate.set_global_textmap(usual)
 
     assert record.value == b"1"
     assert recorded.span("process").parent is None

@@ -5,8 +5,10 @@ import gc
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka_otel import process_span
 from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
@@ -151,3 +153,74 @@ async def test_a_span_that_the_handler_has_ended_is_left_alone(
 
     assert len(recorded.spans("process")) == 1
     assert "ended span" not in caplog.text
+
+
+class Unspeakable(Exception):
+    """An exception that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise ValueError("cannot be had")
+
+
+Unencodable = type("Unencodable", (Exception,), {"__qualname__": "Un\udce9ncodable"})
+
+
+def wrapped(error: Exception) -> Exception:
+    """Have the text in the stack trace alone."""
+    outer = Refused("no")
+    outer.__cause__ = error
+    return outer
+
+
+@pytest.mark.parametrize(
+    ("error", "description"),
+    [
+        (LookupError(b"no Ren\xe9".decode(errors="surrogateescape")), "LookupError: no Ren\\udce9"),
+        (KeyError("\ud800"), "KeyError: '\\ud800'"),
+        (Refused("é"), "Refused: é"),
+        (wrapped(LookupError("\ud800")), "Refused: no"),
+        (Refused("x" * 10_000_000), "Refused: " + "x" * 1000),
+        (Unspeakable(), "Unspeakable: its text cannot be had: ValueError"),
+        (Unencodable("no"), "Unencodable: no"),
+    ],
+)
+async def test_a_failed_span_can_be_exported_whatever_its_error_says(
+    error: Exception, description: str, kafka: Kafka, recorded: Recorded, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = await kafka.topic()
+    await kafka.put(topic, b"1")
+    async with kafka.consumer(topic) as consumer:
+        record = await consumer.getone()
+        await consumer.stop()
+        with pytest.raises(type(error)), process_span(record):
+            raise error
+    _, failed = recorded.spans("process")
+    exported = encode_spans([failed]).SerializePartialToString()
+
+    assert failed.status.description == description
+    assert dict(failed.events[0].attributes or {})["exception.message"] == description.partition(": ")[2]
+    assert "Failed to encode" not in caplog.text  # of an attribute the encoder only says so
+    assert len(exported) < 100_000
+
+
+async def test_a_send_that_fails_raises_what_it_failed_with(kafka: Kafka, recorded: Recorded) -> None:
+    def refuse(value: str) -> bytes:
+        raise Unspeakable
+
+    async with kafka.producer(value_serializer=refuse) as producer:
+        with pytest.raises(Unspeakable):
+            await producer.send(await kafka.topic(), "value")
+
+    assert recorded.span("send").status.status_code is StatusCode.ERROR
+
+
+def test_names_that_cannot_be_encoded_do_not_cost_other_spans(
+    recorded: Recorded, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = "t\udce9"
+    with process_span(ConsumerRecord(topic, 0, 0, 0, 0, b"k", b"v", None, 1, 1, ())):
+        pass
+    encode_spans(recorded.spans())
+
+    assert recorded.span("process").name == "process t\\udce9"
+    assert "Failed to encode" not in caplog.text

@@ -57,7 +57,7 @@ async def test_a_redelivered_record_has_the_same_span_id(kafka: Kafka, repeatabl
     await take(kafka, topic, "billing", explicit)
 
     first, again = span_ids(repeatable, "process")
-    digest = sha256(f"process {TRACE_ID:032x} {topic} 0 0 billing".encode()).digest()
+    digest = sha256(repr(("process", TRACE_ID, "billing", topic, 0, 0)).encode()).digest()
     assert first == again == int.from_bytes(digest[:8])
 
 
@@ -125,12 +125,13 @@ async def test_with_a_trace_for_each_hop_nothing_is_repeated(kafka: Kafka, monke
 async def test_an_event_sent_again_has_the_same_span_id(kafka: Kafka, repeatable: Recorded) -> None:
     topic = await kafka.topic()
     with repeatable.tracer.start_as_current_span("order") as order:
-        await send(kafka, topic, headers=[("ce_type", b"t"), ("ce_id", b"e-1")])
-        await send(kafka, topic, headers=(("ce_id", b"e-1"),))
+        await send(kafka, topic, key=b"k", headers=[("ce_id", b"e-1"), ("ce_type", b"t"), ("ce_source", b"/orders")])
+        await send(kafka, topic, key=bytearray(b"k"), headers=(("ce_source", b"/orders"), ("ce_id", b"e-1")))
 
     first, again = span_ids(repeatable, "send")
     context = order.get_span_context()
-    digest = sha256(f"send {context.trace_id:032x} {context.span_id:016x} {topic} e-1".encode()).digest()
+    identity = ("send", context.trace_id, context.span_id, topic, None, b"k", b"/orders", b"e-1")
+    digest = sha256(repr(identity).encode()).digest()
     assert first == again == int.from_bytes(digest[:8])
     assert [parent_id(span) for span in repeatable.spans("send")] == [context.span_id] * 2
 
@@ -148,6 +149,36 @@ async def test_every_other_sending_has_an_id_of_its_own(kafka: Kafka, repeatable
         await send(kafka, topic, headers=event)
 
     assert len(set(span_ids(repeatable, "send"))) == 5
+
+
+async def test_one_event_sent_to_several_places_has_a_span_id_for_each(kafka: Kafka, repeatable: Recorded) -> None:
+    topic, event = await kafka.topic(partitions=3), [("ce_id", b"change-1")]
+    places: list[dict[str, Any]] = [{"partition": number} for number in range(3)] + [{"key": b"a"}, {"key": b"b"}]
+    with repeatable.tracer.start_as_current_span("change the configuration"):
+        for place in [*places, *places]:
+            await send(kafka, topic, headers=event, **place)
+
+    sent = span_ids(repeatable, "send")
+    assert sent[:5] == sent[5:]
+    assert len(set(sent)) == 5
+
+
+async def test_an_event_is_known_by_its_source_and_its_id(kafka: Kafka, repeatable: Recorded) -> None:
+    topic = await kafka.topic()
+    with repeatable.tracer.start_as_current_span("order"):
+        await send(kafka, topic, headers=[("ce_source", b"/a"), ("ce_id", b"1")])
+        await send(kafka, topic, headers=[("ce_source", b"/b"), ("ce_id", b"1")])
+        await send(kafka, topic, headers=[("ce_source", b"/a 1"), ("ce_id", b"1")])
+        await send(kafka, topic, headers=[("ce_source", b"/a"), ("ce_id", b"1 1")])
+
+    assert len(set(span_ids(repeatable, "send"))) == 4
+
+
+def test_an_object_as_key_does_not_make_the_id_differ_from_process_to_process() -> None:
+    parent = trace.SpanContext(1, 2, is_remote=False)
+    event = [("ce_id", b"e-1")]
+
+    assert ids.of_sending(parent, "t", event, key=object()) == ids.of_sending(parent, "t", event, key=object())
 
 
 @pytest.mark.parametrize("headers", [None, [], [("ce_id", b"")], [("ce_type", b"order.placed")]])
@@ -231,7 +262,7 @@ async def test_no_other_span_gets_the_id(
 
 
 def test_a_tracer_that_asks_for_no_id_leaves_none_behind() -> None:
-    ids.start_span(trace.NoOpTracer(), b"identity", "not recorded")
+    ids.start_span(trace.NoOpTracer(), ("identity",), "not recorded")
 
     assert ids.take() is None
 
@@ -241,10 +272,10 @@ def test_an_id_is_never_zero(monkeypatch: pytest.MonkeyPatch) -> None:
         def digest(self) -> bytes:
             return bytes(32)
 
-    monkeypatch.setattr(ids, "sha256", lambda identity: Zeros())
+    monkeypatch.setattr(ids, "sha256", lambda text: Zeros())
     provider = TracerProvider(id_generator=RepeatableIdGenerator())
 
-    assert ids.start_span(provider.get_tracer("test"), b"identity", "zeros").get_span_context().span_id == 1
+    assert ids.start_span(provider.get_tracer("test"), ("identity",), "zeros").get_span_context().span_id == 1
 
 
 async def test_the_standard_generator_stays_random(kafka: Kafka, recorded: Recorded) -> None:

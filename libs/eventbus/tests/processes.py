@@ -105,10 +105,11 @@ class TinyService:
 
 @dataclass
 class Collected:
-    """The spans that a Collector received."""
+    """The spans that a Collector received; with another *answer* than 200 it takes none."""
 
     spans: list[Span] = field(default_factory=list)
     endpoint: str = ""
+    answer: int = 200
 
 
 @contextmanager
@@ -120,10 +121,14 @@ def collecting() -> Iterator[Collected]:
         def do_POST(self) -> None:
             request = ExportTraceServiceRequest()
             request.ParseFromString(self.rfile.read(int(self.headers["content-length"])))
-            collected.spans += [
-                span for resource in request.resource_spans for scope in resource.scope_spans for span in scope.spans
-            ]
-            self.send_response(200)
+            if collected.answer == 200:
+                collected.spans += [
+                    span
+                    for resource in request.resource_spans
+                    for scope in resource.scope_spans
+                    for span in scope.spans
+                ]
+            self.send_response(collected.answer)
             self.send_header("content-length", "0")
             self.end_headers()
 

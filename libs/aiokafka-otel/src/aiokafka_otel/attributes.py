@@ -13,6 +13,8 @@ from opentelemetry.semconv._incubating.attributes import messaging_attributes as
 from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS, SERVER_PORT
 from opentelemetry.util.types import AttributeValue
 
+from aiokafka_otel.texts import encodable
+
 SEND: Final = "send"
 RECEIVE: Final = "receive"
 PROCESS: Final = "process"
@@ -55,6 +57,7 @@ class Client:
             messaging.MESSAGING_OPERATION_TYPE: name,
         }
         if topic is not None:
+            topic = encodable(topic)
             own[messaging.MESSAGING_DESTINATION_NAME] = topic
         if partition is not None:
             own[messaging.MESSAGING_DESTINATION_PARTITION_ID] = str(partition)
@@ -85,8 +88,9 @@ class Clients:
     def _remember(self, owner: Any, client: Any, group: str | None) -> Client:
         # The first bootstrap server stands for the cluster.
         host, port, _ = collect_hosts(client._bootstrap_servers, randomize=False)[0]
-        metric: dict[str, AttributeValue] = {SERVER_ADDRESS: host, SERVER_PORT: port}
+        metric: dict[str, AttributeValue] = {SERVER_ADDRESS: encodable(host), SERVER_PORT: port}
         if group is not None:
-            metric[messaging.MESSAGING_CONSUMER_GROUP_NAME] = group
-        known = self._known[owner] = Client({messaging.MESSAGING_CLIENT_ID: client._client_id}, metric, group)
+            metric[messaging.MESSAGING_CONSUMER_GROUP_NAME] = encodable(group)
+        own: dict[str, AttributeValue] = {messaging.MESSAGING_CLIENT_ID: encodable(client._client_id)}
+        known = self._known[owner] = Client(own, metric, group)
         return known

@@ -4,7 +4,6 @@ The wrappers are plain functions that finish the previous record before they ret
 `asyncio.wait_for` on Python 3.11 the coroutine runs in another task, where the caller's context is out of reach.
 """
 
-import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -27,8 +26,6 @@ Wrapped = Callable[..., Awaitable[Any]]
 
 # The SDK keeps no more on a span by default; reading the headers of 5,000 records would hold the event loop.
 _LINKS: Final = 128
-
-_log = logging.getLogger(__name__)
 
 
 def getone(wrapped: Wrapped, consumer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Awaitable[Any]:
@@ -92,7 +89,7 @@ async def _hand_over(telemetry: Telemetry, consumer: Any, poll: Wrapped) -> Any:
         partition = client.operation(PROCESS, record.topic, record.partition)
         telemetry.metrics.consumed.add(1, partition.metric, processing.context)
     except Exception:  # the consumer's position has moved: raising would lose the record
-        _log.exception("A record is handed over without its span")
+        telemetry.complaints.make("A record is handed over without its span")
     return record
 
 
@@ -103,7 +100,7 @@ async def _receive(telemetry: Telemetry, consumer: Any, poll: Wrapped) -> Any:
         if any(batches.values()):
             _record(telemetry, telemetry.clients.of_consumer(consumer), batches, began, perf_counter() - started)
     except Exception:  # as above
-        _log.exception("A batch is handed over without its span")
+        telemetry.complaints.make("A batch is handed over without its span")
     return batches
 
 

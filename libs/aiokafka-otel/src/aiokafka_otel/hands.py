@@ -8,6 +8,7 @@ from opentelemetry import context as otel
 from opentelemetry.context import Context
 
 from aiokafka_otel.attributes import Client
+from aiokafka_otel.places import current_task
 from aiokafka_otel.processing import Processing, finished_in, outside_finished
 
 
@@ -44,7 +45,7 @@ class Hands:
             hand = self._hands[task] = _Hand()
             task.add_done_callback(hand.task_ended)
         hand.let_go(None)
-        hand.processing, processing.hand = processing, hand
+        hand.processing = processing
 
     def let_go(self, error: BaseException | None, client: Client | None = None) -> None:
         """Finish the record that the current task holds; with a client, only if it came from there."""
@@ -56,15 +57,16 @@ class Hands:
         """Return the context in which the current task works: never that of a record which it has finished.
 
         The end of a `with` block brings back the context of its beginning, and with it, where the task has polled
-        inside the block, the record before. A finished record of another task is a different matter: what its
-        handler has started still works for it.
+        inside the block, the record before; so does the end of a generator that is closed by another task than the
+        one that reads from it. A finished record of another task is a different matter: what its handler has started
+        still works for it.
         """
         current = otel.get_current()
         finished = finished_in(current)
-        hand = self._of_current_task() if finished is not None else None
-        if finished is None or hand is None or finished.hand is not hand:
+        if finished is None or not finished.entered_here():
             return current
-        return hand.processing.context if hand.processing is not None else outside_finished(current)
+        hand = self._of_current_task()
+        return outside_finished(current) if hand is None or hand.processing is None else hand.processing.context
 
     def let_go_all(self) -> None:
         """Finish the records of all tasks."""
@@ -74,14 +76,6 @@ class Hands:
     def _of_current_task(self) -> _Hand | None:
         task = current_task()
         return None if task is None else self._hands.get(task)
-
-
-def current_task() -> asyncio.Task[Any] | None:
-    """Return the running task; none where `getone()` is called before a loop runs, to be awaited in one."""
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
 
 
 hands: Final = Hands()

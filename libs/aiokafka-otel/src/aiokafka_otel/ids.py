@@ -11,32 +11,52 @@ from typing import Any, Final
 
 from opentelemetry.trace import Span, SpanContext, Tracer
 
-EVENT_ID: Final = "ce_id"  # CloudEvents' id, unique for its source
+from aiokafka_otel.messages import Bytes
 
-_next: Final[ContextVar[bytes | None]] = ContextVar("aiokafka-otel-next-span", default=None)
+# An event's identity in CloudEvents: the id is unique for its source.
+EVENT_ID: Final = "ce_id"
+EVENT_SOURCE: Final = "ce_source"
+
+Identity = tuple[str | int | bytes | None, ...]
+
+_next: Final[ContextVar[Identity | None]] = ContextVar("aiokafka-otel-next-span", default=None)
 
 
-def of_processing(creation: SpanContext, group: str | None, record: Any) -> bytes | None:
+def of_processing(creation: SpanContext, group: str | None, record: Any) -> Identity | None:
     """Return what makes this the group's handling of this record; None where its trace or the group is not known."""
     if group is None or not creation.is_valid:
         return None
-    return _encoded(f"process {creation.trace_id:032x} {record.topic} {record.partition} {record.offset} {group}")
+    return "process", creation.trace_id, group, record.topic, record.partition, record.offset
 
 
-def of_sending(parent: SpanContext, topic: str, headers: Any) -> bytes | None:
-    """Return what makes this the sending of this event; None where it is none, or has no parent."""
+def of_sending(
+    parent: SpanContext, topic: str, headers: Any, key: Any = None, partition: int | None = None
+) -> Identity | None:
+    """Return what makes this the sending of this event to this place; None where it is none, or has no parent.
+
+    Key and partition as they were given: one event may be sent to several partitions.
+    """
     if not parent.is_valid or not isinstance(headers, Sequence):
         return None
     try:
-        event_id = dict(headers).get(EVENT_ID)
+        named = dict(headers)
     except (TypeError, ValueError):  # no pairs: aiokafka will say so
         return None
+    event_id = named.get(EVENT_ID)
     if not isinstance(event_id, bytes) or not event_id:
         return None
-    return _encoded(f"send {parent.trace_id:032x} {parent.span_id:016x} {topic} ") + event_id
+    return (
+        *("send", parent.trace_id, parent.span_id, topic, partition),
+        *(_repeatable(key), named.get(EVENT_SOURCE), event_id),
+    )
 
 
-def start_span(tracer: Tracer, identity: bytes | None, name: str, **options: Any) -> Span:
+def _repeatable(key: Any) -> str | int | bytes | None:
+    # How an object of the application's shows itself may differ from process to process.
+    return bytes(key) if isinstance(key, Bytes) else key if isinstance(key, str | int) else None
+
+
+def start_span(tracer: Tracer, identity: Identity | None, name: str, **options: Any) -> Span:
     """Start a span whose id is made of `identity`; a random one without, or with another id generator."""
     token = _next.set(identity)
     try:
@@ -51,9 +71,4 @@ def take() -> int | None:
     if identity is None:
         return None
     _next.set(None)
-    return int.from_bytes(sha256(identity).digest()[:8]) or 1
-
-
-def _encoded(text: str) -> bytes:
-    # Whatever a name holds, the message is sent and the record delivered.
-    return text.encode(errors="backslashreplace")
+    return int.from_bytes(sha256(repr(identity).encode(errors="backslashreplace")).digest()[:8]) or 1

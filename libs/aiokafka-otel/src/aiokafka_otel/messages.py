@@ -6,6 +6,8 @@ from typing import Any, Final
 from opentelemetry.semconv._incubating.attributes import messaging_attributes as messaging
 from opentelemetry.util.types import AttributeValue
 
+from aiokafka_otel.texts import encodable
+
 QUEUE_WAIT: Final = "journey.queue.wait_ms"
 
 Bytes = bytes | bytearray | memoryview
@@ -24,18 +26,24 @@ def of_sent(value: Any, key: Any, serialized: bool, with_key: bool) -> dict[str,
 
 
 def of_received(record: Any, with_key: bool) -> dict[str, AttributeValue]:
-    """Return the attributes of a record at its hand-over; the wait in the queue is never negative."""
-    own: dict[str, AttributeValue] = {messaging.MESSAGING_KAFKA_OFFSET: record.offset}
-    if record.timestamp >= 0:
+    """Return the attributes of a record at its hand-over; the wait in the queue is never negative.
+
+    A record that was not read from a broker, as in a test of a handler, need not know its offset, time and size.
+    """
+    own: dict[str, AttributeValue] = {}
+    if record.offset is not None:
+        own[messaging.MESSAGING_KAFKA_OFFSET] = record.offset
+    if record.timestamp is not None and record.timestamp >= 0:
         own[QUEUE_WAIT] = max(0, int(time() * 1000) - record.timestamp)
-    if record.serialized_value_size < 0:
+    size = record.serialized_value_size
+    if size is not None and size < 0:
         own[messaging.MESSAGING_KAFKA_MESSAGE_TOMBSTONE] = True
-    else:
-        own[messaging.MESSAGING_MESSAGE_BODY_SIZE] = record.serialized_value_size
+    elif size is not None:
+        own[messaging.MESSAGING_MESSAGE_BODY_SIZE] = size
     if with_key and record.key is not None:
         own[messaging.MESSAGING_KAFKA_MESSAGE_KEY] = _text(record.key)
     return own
 
 
 def _text(key: Any) -> str:
-    return bytes(key).decode(errors="replace") if isinstance(key, Bytes) else str(key)
+    return bytes(key).decode(errors="replace") if isinstance(key, Bytes) else encodable(str(key))

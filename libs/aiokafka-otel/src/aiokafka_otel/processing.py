@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any, Final
+from weakref import ref
 
 from opentelemetry import context as otel
 from opentelemetry import trace
@@ -16,6 +17,7 @@ from aiokafka_otel.attributes import PROCESS, Client
 from aiokafka_otel.config import Relation
 from aiokafka_otel.failures import ERROR_TYPE, error_type, mark
 from aiokafka_otel.messages import of_received
+from aiokafka_otel.places import here
 from aiokafka_otel.propagation import context_of
 from aiokafka_otel.telemetry import Telemetry, switch
 
@@ -34,12 +36,12 @@ class Processing:
         "_before",
         "_operation",
         "_outer",
+        "_place",
         "_started",
         "_telemetry",
         "client",
         "context",
         "finished",
-        "hand",
         "span",
     )
 
@@ -51,7 +53,7 @@ class Processing:
         self._outer = sys.exc_info()[1]
         self.client = client
         self.finished = False
-        self.hand: object | None = None
+        self._place: ref[object] | None = None
         relation = telemetry.config.relation
         creation = trace.get_current_span(remote).get_span_context()
         self.span = ids.start_span(
@@ -69,24 +71,37 @@ class Processing:
 
     def enter(self) -> None:
         """Make the span current in the caller's task; nothing of the ambient context stays."""
+        self._place = ref(here())
         otel.attach(self.context)
+
+    def entered_here(self) -> bool:
+        """Tell whether this task made the span current, or, outside of a task, this thread."""
+        return self._place is not None and self._place() is here()
 
     def finish(self, error: BaseException | None = None) -> None:
         """End the span, once. Only an Exception is an error: a cancelled task is not."""
         if self.finished:
             return
         self.finished = True
-        metric = self._operation.metric
-        if isinstance(error, Exception) and error is not self._outer:
-            mark(self.span, error)
-            metric = {**metric, ERROR_TYPE: error_type(error)}
-        elapsed = perf_counter() - self._started
-        self._telemetry.metrics.process_duration.record(elapsed, metric, self.context)
-        if self.span.is_recording():
-            self.span.end()
+        try:
+            self._record(error)
+        except Exception:  # a tracer may be anyone's, and this is on the way to the next record
+            self._telemetry.complaints.make("The end of a record's span is not fully recorded")
         # What is over holds nothing: not the next context in a chain of tasks that start each other, not itself.
         self.context = self._before = outside_finished(self._before)
         self._outer = None
+
+    def _record(self, error: BaseException | None) -> None:
+        elapsed = perf_counter() - self._started
+        metric = self._operation.metric
+        try:
+            if isinstance(error, Exception) and error is not self._outer:
+                mark(self.span, error)
+                metric = {**metric, ERROR_TYPE: error_type(error)}
+            self._telemetry.metrics.process_duration.record(elapsed, metric, self.context)
+        finally:
+            if self.span.is_recording():
+                self.span.end()
 
 
 def finished_in(context: Context) -> Processing | None:
@@ -119,14 +134,14 @@ def process_span(record: Any, consumer: Any | None = None) -> Iterator[Span]:
 
     The span is current in the block and has the parent and link that `getone` would give it; an exception that
     leaves the block marks it. With the consumer it also names group, client and server. Where aiokafka is not
-    instrumented, or instrumentation is suppressed, the block runs without a span.
+    instrumented, or instrumentation is suppressed, the block runs without a span, and so it does if no span can be
+    started.
     """
     telemetry = switch.recording()
-    if telemetry is None:
+    processing = None if telemetry is None else _entered(telemetry, record, consumer)
+    if processing is None:
         yield trace.INVALID_SPAN
         return
-    processing = Processing(telemetry, telemetry.clients.of_consumer(consumer), record)
-    processing.enter()
     try:
         yield processing.span
     except BaseException as error:
@@ -135,3 +150,13 @@ def process_span(record: Any, consumer: Any | None = None) -> Iterator[Span]:
     finally:
         processing.finish()
         leave_finished()
+
+
+def _entered(telemetry: Telemetry, record: Any, consumer: Any | None) -> Processing | None:
+    try:
+        processing = Processing(telemetry, telemetry.clients.of_consumer(consumer), record)
+    except Exception:  # as above
+        telemetry.complaints.make("A record is handled without its span")
+        return None
+    processing.enter()
+    return processing

@@ -1,34 +1,65 @@
 """Trace context in Kafka headers: replaced where a record is sent, read without ever failing where it arrives."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from opentelemetry import propagate
 from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import Getter, Setter
 
-Headers = Sequence[tuple[str, bytes]]
+from aiokafka_otel import formats
 
-_W3C: Final = frozenset({"traceparent", "tracestate", "baggage"})
+Header = tuple[str, bytes]
+
 _log = logging.getLogger(__name__)
 
 
-class _HeaderGetter(Getter[Mapping[str, bytes]]):
+class _Headers:
+    """The headers of a record by name. Kafka keeps the case of names, but propagators think of HTTP, which does not.
+
+    Of several headers with one name the last one counts, as for Kafka's `lastHeader`; one that is spelled exactly as it
+    is looked for is preferred.
+    """
+
+    __slots__ = ("_exact", "_lower")
+
+    def __init__(self, headers: Iterable[Header]) -> None:
+        self._exact = dict(headers)
+        self._lower = {name.lower(): value for name, value in self._exact.items()}
+
+    def get(self, name: str) -> bytes | None:
+        value = self._exact.get(name)
+        return self._lower.get(name.lower()) if value is None else value
+
+    def names(self) -> list[str]:
+        """Return the names; their beginnings are spelled as the propagators look for them."""
+        known = formats.configured()
+        return [_spelled(name, known.beginnings if known else ()) for name in self._exact]
+
+
+def _spelled(name: str, beginnings: tuple[str, ...]) -> str:
+    lower = name.lower()
+    found = next((each for each in beginnings if lower.startswith(each)), "")
+    return found + name[len(found) :]
+
+
+class _HeaderGetter(Getter[_Headers]):
     """Read headers by name; one that is not UTF-8 does not exist."""
 
-    def get(self, carrier: Mapping[str, bytes], key: str) -> list[str] | None:
+    def get(self, carrier: _Headers, key: str) -> list[str] | None:
         try:
-            return [carrier[key].decode()]
-        except (KeyError, AttributeError, UnicodeDecodeError):
+            value = carrier.get(key)
+            return None if value is None else [value.decode()]
+        except (AttributeError, UnicodeDecodeError):
             return None
 
-    def keys(self, carrier: Mapping[str, bytes]) -> list[str]:
-        return list(carrier)
+    def keys(self, carrier: _Headers) -> list[str]:
+        return carrier.names()
 
 
-class _HeaderSetter(Setter[list[tuple[str, bytes]]]):
-    def set(self, carrier: list[tuple[str, bytes]], key: str, value: str) -> None:
+class _HeaderSetter(Setter[list[Header]]):
+    def set(self, carrier: list[Header], key: str, value: str) -> None:
         carrier.append((key, value.encode()))
 
 
@@ -36,27 +67,25 @@ _getter: Final = _HeaderGetter()
 _setter: Final = _HeaderSetter()
 
 
-def headers_with(context: Context, headers: Iterable[tuple[str, bytes]] | None) -> list[tuple[str, bytes]]:
-    """Return a new list: the headers without any trace context, then that of `context`.
-
-    W3C's three headers and those of the configured propagator are replaced, so that a forwarded message belongs
-    to the span that forwards it. The caller's headers are never changed.
-    """
-    stale = _W3C | propagate.get_global_textmap().fields
-    carrier = [header for header in headers or () if header[0] not in stale]
-    propagate.inject(carrier, context, _setter)
-    return carrier
+def without_context(headers: Iterable[Header]) -> list[Header]:
+    """Return a new list: the headers without a trace context in any format that the propagators know."""
+    known = formats.configured()
+    return [header for header in headers if known is None or not known.names.match(header[0])]
 
 
-def context_of(headers: Headers | None) -> Context:
+def add_context(headers: list[Header], context: Context) -> None:
+    """Append the headers that carry *context*. Raises what the configured propagator raises."""
+    propagate.inject(headers, context, _setter)
+
+
+def context_of(headers: Sequence[Header] | None) -> Context:
     """Return the context that the headers carry, on top of an empty one.
 
     The ambient context has no part in it: a record without context must not join the trace that happens to be
     current. Whatever the headers hold, this returns: a record is worth more than its trace.
     """
     try:
-        # Of several headers with one name the last one counts, as for Kafka's `lastHeader`.
-        return propagate.extract(dict(headers or ()), Context(), _getter)
+        return propagate.extract(_Headers(headers or ()), Context(), _getter)
     except Exception:  # a propagator may be anyone's
         _log.debug("No context can be read from the headers of a record", exc_info=True)
         return Context()

@@ -8,6 +8,7 @@ from opentelemetry.trace import Tracer
 
 from aiokafka_otel.attributes import Clients
 from aiokafka_otel.config import Config
+from aiokafka_otel.failures import Complaints
 from aiokafka_otel.metrics import Metrics
 
 
@@ -19,6 +20,7 @@ class Telemetry:
     metrics: Metrics
     config: Config
     clients: Clients = field(default_factory=Clients)
+    complaints: Complaints = field(default_factory=Complaints)
 
 
 class _Switch:

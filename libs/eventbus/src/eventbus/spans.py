@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from opentelemetry import trace
 from opentelemetry.trace import Span, Status, StatusCode
+from span_export import lost
 
 from eventbus.errors import describe, kind
 
@@ -18,26 +19,36 @@ FLUSH_TIMEOUT_S = 1.0
 class Flusher:
     """Export the finished spans of this process, without ever letting the work depend on the Collector.
 
-    While an export is overdue nobody waits: the spans then are in memory only, until the Collector is back.
+    While an export is overdue nobody waits: the spans then are in memory only, until the Collector is back. What the
+    exporter `otlp_counted` could not export is lost, and is no done export; of another exporter's failures only those
+    are known that the SDK tells.
     """
 
     def __init__(self, timeout: float = FLUSH_TIMEOUT_S) -> None:
         self._timeout = timeout
         self._overdue: threading.Thread | None = None
+        self._lost = lost.spans
 
-    def flush(self) -> None:
-        """Return when all spans that have ended are exported, or after the time-out. Blocks; for any thread."""
+    def flush(self) -> bool:
+        """Return True once all spans that have ended are exported; False after the time-out, or if some were lost
+        since the last flush. Blocks; for any thread."""
         # The API has no flush: without an SDK there is nothing to export.
         force_flush = getattr(trace.get_tracer_provider(), "force_flush", None)
-        if force_flush is None or (self._overdue is not None and self._overdue.is_alive()):
-            return
+        if force_flush is None:
+            return True
+        if self._overdue is not None and self._overdue.is_alive():
+            return False
         # force_flush ignores its time-out (opentelemetry-python #4568): it is this thread that waits too long.
-        exporting = threading.Thread(target=force_flush, name="flush-spans", daemon=True)
+        done: list[bool] = []
+        exporting = threading.Thread(target=lambda: done.append(force_flush()), name="flush-spans", daemon=True)
         exporting.start()
         exporting.join(self._timeout)
         if exporting.is_alive():
             self._overdue = exporting
             log.warning("spans are not exported: is the Collector away? They wait in memory, the work goes on")
+            return False
+        before, self._lost = self._lost, lost.spans
+        return done == [True] and before == self._lost
 
 
 def mark_failed(span: Span, error: Exception) -> None:
