@@ -4,8 +4,8 @@ from stack.toolchain import java
 HEAP_MB = 768
 # What the server itself takes, and the requests that it reads.
 OWN_MB = 64
-# Of heap for the largest span that a caller of orders can bring about: 512 characters of tracestate on the span and again on
-# its link, 256 in each header that becomes an attribute (deploy/otel.env). An ordinary one takes 5 KB.
+# Of heap for the largest span that a caller of orders can bring about: 512 characters of tracestate on the span and
+# again on its link, 256 in each header that becomes an attribute (deploy/otel.env). An ordinary one takes 5 KB.
 SPAN_BYTES = 8 * 1024
 
 
