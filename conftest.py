@@ -1,11 +1,15 @@
 """The real system for every test that asks for it: started when first wanted, on ports and in a folder of its own."""
 
+import os
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import psycopg
 import pytest
 from stack import Settings, Stack, postgres
+from stack.services import no_proxy
+
+os.environ.update(no_proxy())
 
 
 @pytest.fixture(scope="session")

@@ -242,3 +242,16 @@ def test_another_callers_journey_is_not_taken_for_exact(zipkin: Zipkin) -> None:
 
     with pytest.raises(JourneyDiffers, match="although the caller sent no context"):
         wait_for(zipkin.url, ORDER, ORDER_JOURNEY, 0)
+
+
+def test_a_zipkin_on_this_machine_is_asked_without_the_proxy(zipkin: Zipkin, monkeypatch: pytest.MonkeyPatch) -> None:
+    zipkin.traces[ORDER] = recorded("order")
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+    assert fetch(zipkin.url, ORDER)
+    assert fetch(zipkin.url, ORDER, requests.Session())
+    with pytest.raises(requests.exceptions.ProxyError):
+        fetch("http://zipkin.example:9411", ORDER)

@@ -1,17 +1,19 @@
 import argparse
 import contextlib
 import json
+import os
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 
-from stack import demo, foreground
+from stack import arrival, demo, foreground
 from stack.errors import StackError
 from stack.fetch import renew
 from stack.logs import tail
 from stack.runner import Stack
+from stack.services import no_proxy
 from stack.settings import Settings
 
 INTERRUPTED = 130
@@ -20,6 +22,7 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Interrupted at any moment, by Ctrl-C, SIGTERM or SIGHUP, it leaves nothing that it started."""
     options = _parser().parse_args(arguments)
+    os.environ.update(no_proxy())
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
@@ -49,6 +52,7 @@ def _up(stack: Stack, options: argparse.Namespace) -> None:
     stack.up(*options.names)
     if not options.names:
         place = stack.settings
+        arrival.check(place)
         print(f"orders {place.orders_url}/orders   Zipkin {place.zipkin_url}/zipkin   e-mails {place.mail_folder}")
     if stack.tidying and stack.tidying.is_alive():
         print("removing Go's caches, which only building needed", flush=True)

@@ -9,6 +9,7 @@ from stack.settings import REPOSITORY, Settings
 
 # What the shell has of these is not for the services, unless a setting says so.
 _OURS = ("OTEL_", "DEMO_FAULTS")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OTEL_ENV = REPOSITORY / "deploy" / "otel.env"
 
 
@@ -62,7 +63,14 @@ def status_file(settings: Settings, part: str) -> Path:
 
 def inherited() -> dict[str, str]:
     """Return what every part gets of this process's environment."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    return {**{name: value for name, value in os.environ.items() if not name.startswith(_OURS)}, **no_proxy()}
+
+
+def no_proxy() -> dict[str, str]:
+    """Return the variables by which nobody asks the shell's proxy for what listens on loopback."""
+    others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    names = [*_LOOPBACK, *(name for name in (others or "").split(",") if name and name not in _LOOPBACK)]
+    return dict.fromkeys(["no_proxy", "NO_PROXY"], ",".join(names))
 
 
 def env_file(path: Path) -> Mapping[str, str]:

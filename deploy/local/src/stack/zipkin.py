@@ -2,8 +2,19 @@ from stack.settings import Settings
 from stack.toolchain import java
 
 HEAP_MB = 768
-# A span takes about 5 KB of heap; beyond this number Zipkin forgets the oldest trace.
-MAX_SPANS = HEAP_MB * 1024 * 7 // 10 // 5
+# What the server itself takes, and the requests that it reads.
+OWN_MB = 64
+# Of heap for the largest span that a caller of orders can bring about: 512 characters of tracestate on the span and
+# again on its link, 256 in each header that becomes an attribute (deploy/otel.env). An ordinary one takes 5 KB.
+SPAN_BYTES = 8 * 1024
+
+
+def max_spans(heap_mb: int) -> int:
+    """Return beyond which number Zipkin has to forget the oldest trace: it counts spans, and not their bytes."""
+    return (heap_mb - OWN_MB) * 1024 * 1024 // SPAN_BYTES
+
+
+MAX_SPANS = max_spans(HEAP_MB)
 
 
 def command(settings: Settings) -> list[str]:
@@ -14,6 +25,8 @@ def command(settings: Settings) -> list[str]:
         str(java(settings.downloads)),
         f"-Xmx{HEAP_MB}m",
         "-XX:+UseSerialGC",
+        # Out of memory it answers 500 for good, and calls itself healthy.
+        "-XX:+ExitOnOutOfMemoryError",
         "-XX:TieredStopAtLevel=1",
         "-cp",
         f"{folder / 'app.jar'}:{folder / 'lib'}/*",

@@ -6,8 +6,10 @@ Anything but an answer, or "not found" where that is one, raises requests.Reques
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from itertools import islice
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 
@@ -16,6 +18,8 @@ from journey.trace import Trace
 TIMEOUT: Final = (3.0, 15.0)
 # Zipkin answers 414 to an address over 4 KB, which is 122 ids.
 CHUNK: Final = 100
+# What the shell has of proxies is not for this machine.
+DIRECT: Final = {"http": "", "https": "", "all": ""}
 WEEK: Final = 7 * 24 * 3600.0
 
 
@@ -84,7 +88,16 @@ def dependencies(zipkin_url: str, session: requests.Session | None = None) -> di
 
 def _get(zipkin_url: str, path: str, session: requests.Session | None, **query: str) -> requests.Response:
     get = session.get if session else requests.get
-    return get(f"{zipkin_url.rstrip('/')}/api/v2/{path}", params=query, timeout=TIMEOUT)
+    url = f"{zipkin_url.rstrip('/')}/api/v2/{path}"
+    return get(url, params=query, timeout=TIMEOUT, proxies=DIRECT if _is_loopback(url) else None)
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
 
 
 def _json(response: requests.Response) -> Any:

@@ -7,9 +7,11 @@ from importlib import resources
 
 from eventbus import Database, Outbox, OutboxLimit
 from flask import Flask, Response, request
+from gunicorn.http.errors import NoMoreData, ParseException
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from orders import openapi, problems
 from orders.handlers import place_order
@@ -27,16 +29,21 @@ MAX_KEY_LENGTH = 255
 def create_app(
     database: Database,
     *,
+    prefix: str = "",
     zipkin_url: str | None = None,
     demo_faults: bool = False,
     outbox_limit: OutboxLimit | None = None,
 ) -> Flask:
-    """Return the application on *database*; *zipkin_url* is where browsers reach Zipkin."""
+    """Return the application on *database*; *zipkin_url* is where browsers reach Zipkin.
+
+    It answers under *prefix*, as a proxy shows it, and without it, for who asks the process itself.
+    """
     app = Flask("orders", static_url_path=STATIC_PATH)
     # One more than the limit: a chunked body is cut off there without an error, and would pass for a whole one.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
+    app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {prefix: app.wsgi_app} if prefix else {})  # type: ignore[method-assign]
     problems.handle_errors(app, database)
-    add_page(app, zipkin_url=zipkin_url, demo_faults=demo_faults)
+    add_page(app, prefix=prefix, zipkin_url=zipkin_url, demo_faults=demo_faults)
     outbox = Outbox("orders", outbox_limit)
 
     @app.post("/orders")
@@ -58,7 +65,7 @@ def create_app(
                 order_id=order.order_id,
             )
         log.info("order accepted", extra={"order_id": order.order_id})
-        return _accepted(order, zipkin_url)
+        return _accepted(order, prefix, zipkin_url)
 
     @app.get("/orders/<order_id>")
     def show_order(order_id: str) -> Response:
@@ -104,9 +111,14 @@ def _store_once(database: Database, outbox: Outbox, wanted: PlaceOrder, key: str
 
 
 def _body() -> bytes:
-    body = request.get_data()
+    try:
+        body = request.get_data()
+    except (NoMoreData, ParseException) as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, "The body's chunks are malformed. Send them as RFC 9112 says.") from error
     if len(body) > MAX_BODY_BYTES:
         raise RequestEntityTooLarge
+    if request.content_length not in (None, len(body)):
+        raise Problem(HTTPStatus.BAD_REQUEST, "The body is not as long as its Content-Length. Send all of it.")
     return body
 
 
@@ -117,9 +129,9 @@ def _idempotency_key() -> str | None:
     return key
 
 
-def _accepted(order: Order, zipkin_url: str | None) -> Response:
+def _accepted(order: Order, prefix: str, zipkin_url: str | None) -> Response:
     answer = _json(_summary(order, zipkin_url), HTTPStatus.ACCEPTED)
-    answer.headers["Location"] = f"/orders/{order.order_id}"
+    answer.headers["Location"] = f"{prefix}/orders/{order.order_id}"
     if order.traceparent:
         answer.headers["traceresponse"] = order.traceparent
     return answer

@@ -22,6 +22,11 @@ class WebConfig(OutboxSettings):
         pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~-]+)*$",
         description="where browsers reach Zipkin, like http://127.0.0.1:9411 (no slash at the end)",
     )
+    script_name: str = Field(
+        default="",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="the path under which a proxy shows the service, like /shop (no slash at the end)",
+    )
     demo_faults: bool = Field(default=False, description="1 lets an order carry a fault scenario (for demonstrations)")
 
 

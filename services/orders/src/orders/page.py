@@ -14,12 +14,13 @@ STATIC_PATH = "/page"
 _TRACE_ID = re.compile(r"([0-9a-f]{16}){1,2}")
 
 
-def add_page(app: Flask, *, zipkin_url: str | None, demo_faults: bool) -> None:
+def add_page(app: Flask, *, prefix: str, zipkin_url: str | None, demo_faults: bool) -> None:
     """Serve the page at ``/`` and, for one journey, at ``/journeys/<trace_id>``; give every answer safe headers.
 
-    The browser itself asks *zipkin_url* for spans; the fault scenarios are offered with *demo_faults* only.
+    Its links begin with *prefix*. The browser itself asks *zipkin_url* for spans; the fault scenarios are offered with
+    *demo_faults* only.
     """
-    html = app.jinja_env.get_template("page.html").render(zipkin_url=zipkin_url, demo_faults=demo_faults)
+    html = app.jinja_env.get_template("page.html").render(prefix=prefix, zipkin_url=zipkin_url, demo_faults=demo_faults)
     headers = _headers(zipkin_url)
 
     @app.get("/")

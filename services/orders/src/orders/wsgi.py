@@ -12,6 +12,7 @@ _database.create(store.metadata)
 
 app = create_app(
     _database,
+    prefix=_config.script_name,
     zipkin_url=_config.zipkin_public_url,
     demo_faults=_config.demo_faults,
     outbox_limit=_config.outbox_limit(),

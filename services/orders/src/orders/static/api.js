@@ -7,7 +7,7 @@ const NOBODYS_TRACE = "00000000000000a1";
 
 /** Place an order; the same key never places two. Rejects where there is no answer at all. */
 export async function placeOrder(order, key, scenario) {
-  const response = await fetch("/orders", {
+  const response = await fetch(`${document.body.dataset.prefix}/orders`, {
     method: "POST",
     headers: {
       "Content-Type": "application/json",

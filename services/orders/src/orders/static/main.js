@@ -13,7 +13,8 @@ import { wordsFor } from "./words.js";
 const DOUBLE_CLICK_MS = 700;
 
 const find = (id) => document.getElementById(id);
-const zipkinUrl = document.body.dataset.zipkinUrl;
+const { zipkinUrl, prefix } = document.body.dataset;
+const pageOf = (traceId) => `${prefix}/journeys/${traceId}`;
 const form = new OrderForm(find("order"));
 const replay = new Replay(find("picture"), find("replay-button"), find("replay-says"));
 const watch = new Watch(zipkinUrl, render);
@@ -69,7 +70,7 @@ function newKey() {
 // ---- showing ----
 
 function open(traceId) {
-  history.pushState(null, "", `/journeys/${traceId}`);
+  history.pushState(null, "", pageOf(traceId));
   show(traceId);
   if (find("journey").getBoundingClientRect().top > innerHeight / 2) find("journey").scrollIntoView();
 }
@@ -79,7 +80,7 @@ function show(traceId) {
   shownId = traceId;
   say(find("trace-id"), traceId);
   find("facts").hidden = false;
-  find("permalink").href = `/journeys/${traceId}`;
+  find("permalink").href = pageOf(traceId);
   find("in-zipkin").hidden = !zipkinUrl;
   if (zipkinUrl) find("in-zipkin").href = `${zipkinUrl}/zipkin/traces/${traceId}`;
   watch.show(traceId, ownOrder(traceId));
@@ -161,7 +162,7 @@ function listed(order) {
 function drawEntry({ traceId, placed, scenario, state, words, shown }) {
   const link = element(
     "a",
-    { href: `/journeys/${traceId}`, "data-trace-id": traceId, "aria-current": shown ? "true" : null },
+    { href: pageOf(traceId), "data-trace-id": traceId, "aria-current": shown ? "true" : null },
     element("span", { class: "when" }, new Date(placed).toLocaleString()),
     element("code", {}, traceId.slice(0, 8)),
     element("span", { class: "what" }, scenario || "as usual"),
@@ -193,7 +194,7 @@ for (const button of document.querySelectorAll("[data-copies]")) {
 }
 
 function followAddress() {
-  const [, asked] = /^\/journeys\/([^/]+)$/.exec(location.pathname) ?? [];
+  const [, asked] = /\/journeys\/([^/]+)$/.exec(location.pathname) ?? [];
   const traceId = asked?.toLowerCase();
   if (traceId && /^([0-9a-f]{16}){1,2}$/.test(traceId)) return show(traceId);
   showNothing(asked ? "no-trace-id" : zipkinUrl ? "none" : "no-zipkin");

@@ -1,0 +1,182 @@
+"""gunicorn's threads, of which a slow client takes none: they get whole requests only.
+
+gthread gives a connection to a thread with its first byte, and the thread waits for the rest for as long as the client
+likes. Here the event loop gathers what comes, as a reverse proxy would. Threads read what was gathered, never a socket.
+"""
+
+import contextlib
+import errno
+import selectors
+import socket
+import time
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Final
+
+from gunicorn.asgi.parser import ParseError, PythonProtocol
+from gunicorn.http import get_parser
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+# From the first byte to the last. The event loop looks at the time once a second.
+REQUEST_SECONDS: Final = 7.0
+# For a client that does not read its answers, once they no longer fit into the socket's buffer.
+SEND_SECONDS: Final = 1.0
+# For a client to close its side: without that the last of an answer can be lost (RFC 9112, section 9.6).
+GOODBYE_SECONDS: Final = 1.0
+# More than the largest order with its headers. Of what is longer the application sees the beginning, and refuses it.
+MAX_BYTES: Final = 96 * 1024
+
+TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Socket(socket.socket):
+    """One on which a thread does not wait for ever."""
+
+    def setblocking(self, flag: bool) -> None:
+        self.settimeout(SEND_SECONDS if flag else 0.0)
+
+
+class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
+    """A client, and what it has sent of its next request."""
+
+    def begin(self) -> None:
+        """Expect a request."""
+        self.received = bytearray()
+        self.framing = PythonProtocol()
+        self.deadline = time.monotonic() + REQUEST_SECONDS
+        self.leaving = self.encouraged = False
+
+    def take(self, data: bytes) -> bool:
+        """Add what came; return whether a thread should have it: it is a whole request, or can be none."""
+        self.received += data
+        try:
+            self.framing.feed(data)
+        except ParseError:
+            return True  # gunicorn's other parser, which the thread uses, says what is wrong
+        if not self.encouraged and any(name == b"expect" for name, _ in self.framing.headers):
+            self.encouraged = True  # gunicorn itself refuses any other expectation
+            with contextlib.suppress(OSError):
+                self.sock.send(CONTINUE)
+        return self.framing.is_complete or len(self.received) > MAX_BYTES
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """gthread for whole requests. An unfinished one gets 408 and the end of its connection after 7 to 9 s."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._waiting: set[Connection] = set()
+        self._next_look = 0.0
+
+    def accept(self, listener: Any) -> None:
+        """Take a connection, which has the time of a kept-alive one to begin its first request."""
+        try:
+            client, address = listener.accept()
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
+                raise
+            return
+        self.nr_conns += 1
+        connection = Connection(self.cfg, Socket(fileno=client.detach()), address, listener.getsockname())
+        self._keep(connection)
+
+    def _keep(self, connection: Connection) -> None:
+        connection.sock.setblocking(False)
+        connection.set_timeout()
+        self.keepalived_conns.append(connection)
+        self.poller.register(connection.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, connection))
+
+    def on_client_socket_readable(self, connection: Connection, client: socket.socket) -> None:
+        """A request begins."""
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(connection)
+        connection.begin()
+        self._wait(connection, self._gather)
+        self._gather(connection, client)
+
+    def _wait(self, connection: Connection, then: Any) -> None:
+        self._waiting.add(connection)
+        self.poller.register(connection.sock, selectors.EVENT_READ, partial(then, connection))
+
+    def _stop_waiting(self, connection: Connection) -> None:
+        self._waiting.discard(connection)
+        self.poller.unregister(connection.sock)
+
+    def _gather(self, connection: Connection, client: socket.socket) -> None:
+        try:
+            data = client.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+            connection.received.clear()
+        if not data and not connection.received:
+            self._close(connection)
+        elif not data or connection.take(data):
+            self._stop_waiting(connection)
+            self._hand_over(connection, bytes(connection.received))
+
+    def _hand_over(self, connection: Connection, request: bytes) -> None:
+        connection.parser = get_parser(self.cfg, [request], connection.client)
+        connection.initialized = connection.data_ready = True
+        self.enqueue_req(connection)
+
+    def finish_request(self, connection: Connection, done: "Future[Any]") -> None:
+        """Expect the next request, of which a part may be there already, or say goodbye."""
+        if done.cancelled() or done.exception() or not done.result():
+            self._say_goodbye(connection)
+            return
+        rest = connection.parser.unreader.take_buffered()
+        if not rest:
+            self._keep(connection)
+            return
+        connection.sock.setblocking(False)
+        connection.begin()
+        if connection.take(rest):
+            self._hand_over(connection, rest)
+        else:
+            self._wait(connection, self._gather)
+
+    def _say_goodbye(self, connection: Connection) -> None:
+        connection.leaving, connection.deadline = True, time.monotonic() + GOODBYE_SECONDS
+        try:
+            connection.sock.setblocking(False)
+            connection.sock.shutdown(socket.SHUT_WR)
+        except OSError:  # it is gone already
+            self._forget(connection)
+        else:
+            self._wait(connection, self._drain)
+
+    def _drain(self, connection: Connection, client: socket.socket) -> None:
+        try:
+            more = client.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            more = b""
+        if not more:
+            self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        self._stop_waiting(connection)
+        self._forget(connection)
+
+    def _forget(self, connection: Connection) -> None:
+        self.nr_conns -= 1
+        connection.close()
+
+    def murder_pending(self) -> None:
+        """End what takes too long. gunicorn calls this in each turn of its loop, at least once a second."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + 0.5
+        for connection in [each for each in self._waiting if each.deadline < now]:
+            if connection.leaving:
+                self._close(connection)
+                continue
+            with contextlib.suppress(OSError):
+                connection.sock.send(TOO_SLOW)
+            self._stop_waiting(connection)
+            self._say_goodbye(connection)

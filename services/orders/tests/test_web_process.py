@@ -1,0 +1,305 @@
+"""The web process as it runs, and clients that are slow, broken or lie: raw bytes to a real gunicorn."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eventbus import Database
+from sqlalchemy import text
+from stack.polling import wait_until
+
+from orders import gunicorn_conf, gunicorn_worker
+
+MANY = 3 * gunicorn_conf.threads
+ORDER = json.dumps(
+    {
+        "customer": {"email": "ada@example.com"},
+        "currency": "EUR",
+        "items": [{"sku": "A", "quantity": 1, "unit_price": "1"}],
+    }
+).encode()
+HEAD = b"POST /orders HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
+POST = HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(ORDER), ORDER)
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+WHOLE_CHUNKS = CHUNKED + b"%x\r\n%s\r\n0\r\n\r\n" % (len(ORDER), ORDER)
+PATIENCE = 30
+
+
+class Web:
+    """A web process of the test's own."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.database_url = f"sqlite:///{folder}/orders.db"
+        self._log = folder / "log"
+        command = [sys.executable, "-m", "gunicorn", "-c", "python:orders.gunicorn_conf", "-b", "127.0.0.1:0"]
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, "orders.wsgi:app"],
+                env={**os.environ, "DATABASE_URL": self.database_url, **environment},
+                stderr=log,
+            )
+
+    def address(self) -> tuple[str, int] | None:
+        """Return where it listens, once it does."""
+        listens = re.search(r"Listening at: http://127\.0\.0\.1:(\d+)", self.log())
+        return ("127.0.0.1", int(listens[1])) if listens and "Booting worker" in self.log() else None
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def connect(self) -> socket.socket:
+        address = self.address()
+        assert address
+        return socket.create_connection(address, timeout=PATIENCE)
+
+    def ask(self, request: bytes, *, then_hang_up: bool = False) -> tuple[int, dict[str, str], Any]:
+        """Send these bytes; return status, headers and body of the answer."""
+        with self.connect() as connection:
+            connection.sendall(request)
+            if then_hang_up:
+                connection.shutdown(socket.SHUT_WR)
+            return answer(connection)
+
+    def orders(self) -> int:
+        database = Database(self.database_url)
+        with database.read() as connection:
+            count: int = connection.execute(text("SELECT count(*) FROM orders")).scalar_one()
+        database.close()
+        return count
+
+
+def answer(connection: socket.socket, rest: bytes = b"") -> tuple[int, dict[str, str], Any]:
+    """Read one answer; 0 where the connection ends without any."""
+    data = rest
+    while b"\r\n\r\n" not in data:
+        more = connection.recv(65536)
+        if not more:
+            return 0, {}, None
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value.strip() for name, value in (line.split(":", 1) for line in lines)}
+    while len(body) < int(headers.get("content-length", 0)):
+        body += connection.recv(65536)
+    status = int(first.split()[1])
+    if status == 100:
+        return answer(connection, body)
+    return status, headers, json.loads(body) if "json" in headers.get("content-type", "") else body
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Web]]:
+    with ExitStack() as begun:
+
+        def run(**environment: str) -> Web:
+            web = Web(tmp_path, **environment)
+            begun.callback(web.process.wait)
+            begun.callback(web.process.kill)
+            wait_until("gunicorn listens", lambda: None if web.address() else web.log(), timeout=PATIENCE)
+            assert web.ask(b"GET /readyz HTTP/1.1\r\nHost: shop\r\n\r\n")[0] == 200, web.log()
+            return web
+
+        yield run
+
+
+@pytest.fixture
+def web(start: Callable[..., Web]) -> Web:
+    return start()
+
+
+UNFINISHED = {
+    "one byte": b"P",
+    "a part of a header": HEAD,
+    "no body": HEAD + b"Content-Length: 10\r\n\r\n",
+    "a part of a body": POST[:-1],
+    "a part of a chunk": CHUNKED + b"ff\r\n{",
+    "no last chunk": WHOLE_CHUNKS[:-5],
+    "a last chunk without its end": WHOLE_CHUNKS[:-2],
+    "what looks like a last chunk": CHUNKED + b"ff\r\n{\r\n0\r\n\r\n",
+}
+
+
+def test_unfinished_requests_keep_nobody_waiting_and_are_ended(web: Web) -> None:
+    with ExitStack() as open_connections:
+        slow = [open_connections.enter_context(web.connect()) for _ in range(MANY)]
+        for connection, begun in zip(slow, cycle(UNFINISHED.values()), strict=False):
+            connection.sendall(begun)
+        status, _, _ = web.ask(POST)
+        # None of them has been ended to make room.
+        slow[-1].setblocking(False)
+        with pytest.raises(BlockingIOError):
+            slow[-1].recv(1)
+        slow[-1].settimeout(PATIENCE)
+
+        assert status == 202
+        assert {answer(connection)[0] for connection in slow} == {408}
+    assert web.orders() == 1
+
+
+def test_an_unfinished_request_has_ten_seconds_at_most() -> None:
+    # The event loop looks once a second, and half a second later at the latest.
+    assert gunicorn_worker.REQUEST_SECONDS + 1.5 + gunicorn_worker.GOODBYE_SECONDS < 10
+
+
+def test_a_client_that_never_stops_sending_is_ended_too(web: Web) -> None:
+    with web.connect() as connection:
+        connection.sendall(HEAD)
+        connection.settimeout(0.1)
+        received = b""
+        for _ in range(10 * PATIENCE):
+            try:
+                connection.sendall(b"X")
+                received += connection.recv(1024)
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+            if received:
+                break
+
+    assert received.startswith(b"HTTP/1.1 408 ")
+
+
+def test_clients_that_read_no_answers_keep_nobody_waiting(web: Web) -> None:
+    with ExitStack() as open_connections:
+        for _ in range(MANY):
+            connection = open_connections.enter_context(web.connect())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.settimeout(0.01)
+            try:
+                while True:
+                    connection.sendall(b"GET /asyncapi.json HTTP/1.1\r\nHost: shop\r\n\r\n" * 50)
+            except OSError:
+                pass
+
+        assert web.ask(POST)[0] == 202
+
+
+def test_sigterm_with_slow_clients_ends_the_process(start: Callable[..., Web]) -> None:
+    web = start(GUNICORN_CMD_ARGS="--graceful-timeout 600")
+    with ExitStack() as open_connections:
+        for begun in UNFINISHED.values():
+            open_connections.enter_context(web.connect()).sendall(begun)
+        kept = open_connections.enter_context(web.connect())
+        kept.sendall(POST)
+        assert answer(kept)[0] == 202
+        web.process.send_signal(signal.SIGTERM)
+
+        assert web.process.wait(timeout=120) == 0
+    assert "Traceback" not in web.log()
+
+
+MALFORMED = {
+    "no number": b"zz\r\n{}\r\n0\r\n\r\n",
+    "a negative number": b"-2\r\n{}\r\n0\r\n\r\n",
+    "no size": b"\r\n{}\r\n0\r\n\r\n",
+    "more than it says": b"1\r\n{}\r\n0\r\n\r\n",
+    "a bad trailer": b"2\r\n{}\r\n0\r\n\0bad\r\n\r\n",
+    "a bad extension": b"2;\0\r\n{}\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("chunks", MALFORMED.values(), ids=MALFORMED.keys())
+def test_malformed_chunks_are_400(web: Web, chunks: bytes) -> None:
+    status, headers, document = web.ask(CHUNKED + chunks)
+
+    assert status == 400
+    assert headers["content-type"] == "application/problem+json"
+    assert "chunks" in document["detail"]
+    assert "Traceback" not in web.log()
+    assert web.orders() == 0
+
+
+@pytest.mark.parametrize(
+    "sent", [POST.replace(b"Content-Length: 1", b"Content-Length: 2"), WHOLE_CHUNKS[:-5], POST[:-1]]
+)
+def test_a_body_shorter_than_announced_is_400_and_no_order(web: Web, sent: bytes) -> None:
+    status, _, _ = web.ask(sent, then_hang_up=True)
+
+    assert status == 400
+    assert web.orders() == 0
+
+
+def test_half_a_header_and_then_nothing_is_no_request(web: Web) -> None:
+    assert web.ask(HEAD, then_hang_up=True)[0] == 0
+    assert "Traceback" not in web.log()
+
+
+def test_a_connection_takes_many_requests_however_they_are_cut(web: Web) -> None:
+    with web.connect() as connection:
+        for cut in (1, len(HEAD), len(POST) - 1):
+            connection.sendall(POST + WHOLE_CHUNKS + POST[:cut])
+            statuses = [answer_one_by_one(connection) for _ in range(2)]
+            connection.sendall(POST[cut:])
+            statuses.append(answer_one_by_one(connection))
+
+            assert statuses == [202, 202, 202]
+    assert web.orders() == 9
+
+
+def answer_one_by_one(connection: socket.socket) -> int:
+    """Read one answer and nothing of the next."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += connection.recv(1)
+    length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+    assert length
+    connection.recv(int(length[1]), socket.MSG_WAITALL)
+    return int(head.split()[1])
+
+
+def test_a_client_that_waits_to_be_told_to_go_on_is_told(web: Web) -> None:
+    head, _, body = POST.partition(b"\r\n\r\n")
+    with web.connect() as connection:
+        connection.sendall(head + b"\r\nExpect: 100-Continue\r\n\r\n")
+        told = connection.recv(1024)
+        connection.sendall(body)
+
+        assert told == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert answer(connection)[0] == 202
+
+
+@pytest.mark.parametrize("length", [65 * 1024, 10**7])
+def test_a_body_that_is_too_long_is_refused_before_it_is_all_there(web: Web, length: int) -> None:
+    chunk = b"%x\r\n%s\r\n" % (1024, b" " * 1024)
+    announced, _, _ = web.ask(HEAD + b"Content-Length: %d\r\n\r\n" % length + b" " * min(length, 100 * 1024))
+    chunked, _, _ = web.ask(CHUNKED + chunk * 128)
+
+    assert (announced, chunked) == (413, 413)
+
+
+@pytest.mark.parametrize("name", [b"SCRIPT_NAME", b"Script-Name", b"PATH_INFO"])
+def test_a_client_does_not_say_where_the_service_is_mounted(web: Web, name: bytes) -> None:
+    status, headers, _ = web.ask(POST.replace(b"Host:", name + b": /orders\r\nHost:"))
+
+    assert status == 202
+    assert headers["location"].startswith("/orders/")
+
+
+def test_under_a_prefix_everything_is_there_and_what_is_asked_without_it_too(start: Callable[..., Web]) -> None:
+    web = start(SCRIPT_NAME="/shop")
+
+    def get(path: str) -> tuple[int, Any]:
+        status, _, body = web.ask(b"GET %s HTTP/1.1\r\nHost: shop\r\n\r\n" % path.encode())
+        return status, body
+
+    status, headers, order = web.ask(POST.replace(b"/orders", b"/shop/orders", 1))
+    page = get("/shop/")[1].decode()
+    linked = set(re.findall(r'(?:href|src)="([^"#]+)"', page))
+
+    assert status == 202
+    assert headers["location"] == f"/shop/orders/{order['order_id']}"
+    assert get(headers["location"])[0] == get("/readyz")[0] == get("/shop/readyz")[0] == 200
+    assert get("/shopping/orders")[0] == get("/shop/shop/readyz")[0] == 404
+    assert {path: get(path)[0] for path in linked} == dict.fromkeys(linked, 200)
+    assert all(path.startswith("/shop/") for path in linked)
