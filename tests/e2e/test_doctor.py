@@ -24,7 +24,7 @@ PROGRAM = Path(__file__).with_name("two_messages.py")
 # What is run one after the other, and within a step at once: the work, its environment and its topics.
 PROGRAMS: Sequence[Sequence[tuple[str, Mapping[str, str], Sequence[str]]]] = (
     (
-        ("send", {}, ("usual", "stripped", "replaced", "linked", "failing")),
+        ("send", {}, ("usual", "stripped", "replaced", "linked", "failing", "unread")),
         ("send", {"OTEL_TRACES_SAMPLER": "always_off"}, ("unsampled",)),
     ),
     (
@@ -167,6 +167,15 @@ def test_what_goes_wrong_between_two_programs_is_told(programs: str, topic: str,
 
 def test_two_programs_that_do_nothing_wrong_are_whole(programs: str) -> None:
     expect_whole(programs, "usual-1", *AT_ONCE)
+
+
+def test_a_topic_that_nobody_reads_is_a_remark_until_it_is_said_to_be_the_end(programs: str) -> None:
+    poll_until(lambda: doctor(programs, "unread-1", *AT_ONCE)[0] == 0, "the message's trace is there")
+    _, (said,) = doctor(programs, "unread-1", *AT_ONCE)
+
+    assert (said["verdict"], causes([said])) == ("whole", ["nobody reads the topic"])
+    assert said["findings"][0]["says"].startswith("nobody has read topic unread yet; ")
+    assert doctor(programs, "unread-1", *AT_ONCE, "--end", "unread")[1][0]["findings"] == []
 
 
 def test_a_sender_that_does_not_sample_is_told(programs: str) -> None:

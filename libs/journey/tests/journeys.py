@@ -56,3 +56,46 @@ def more(trace: Trace, below: int, service: str, kind: str, name: str, *, after:
     at = (parent.start or 0) + (after or 6_000)
     span = Span(trace.id, id, parent.id, name, service, kind, at, 5_000, tags={**topic, **tags})
     return Trace(trace.id, (*trace.spans, span))
+
+
+def span(
+    id: int, below: int, service: str, kind: str, name: str, *, at: int, took: int = 1, trace: str = "a", **more: Any
+) -> Span:
+    """A span of anybody's, by small numbers; `at` and `took` are seconds, `tags` as they are."""
+    parent = f"{below:016x}" if below else None
+    return Span(
+        trace * 32, f"{id:016x}", parent, name, service, kind, BEGAN + at * SECOND, took * SECOND - 1_000, **more
+    )
+
+
+def message(topic: str, operation: str, **more: str) -> dict[str, str]:
+    """The attributes of a message by today's conventions."""
+    return {"messaging.destination.name": topic, "messaging.operation.type": operation, **more}
+
+
+def at_place(partition: int, offset: int) -> dict[str, str]:
+    return {"messaging.destination.partition.id": str(partition), "messaging.kafka.offset": str(offset)}
+
+
+def links(*to: tuple[str, int]) -> dict[str, str]:
+    """Links to spans, each by trace and number, as tags."""
+    return {f"otlp.link.{n}": f"{trace * 32}|{id:016x}||{{}}|0" for n, (trace, id) in enumerate(to)}
+
+
+def failing_with(description: str) -> dict[str, str]:
+    return {"error": description, "otel.status_description": description}
+
+
+def traces(*spans: Span) -> tuple[Trace, ...]:
+    """The traces of these spans, in the order in which they begin here."""
+    return tuple(
+        Trace(id, tuple(each for each in spans if each.trace_id == id))
+        for id in dict.fromkeys(s.trace_id for s in spans)
+    )
+
+
+def as_zipkin_has(trace: Trace) -> Trace:
+    """The trace as Zipkin gives it back: names in lower case."""
+    return Trace(
+        trace.id, tuple(replace(span, name=span.name.lower(), service=span.service.lower()) for span in trace.spans)
+    )

@@ -4,7 +4,9 @@ import io
 import json
 import re
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -184,7 +186,7 @@ def test_machines_are_told_the_cause_and_what_to_check(tmp_path: Path) -> None:
     said = json.loads(journey("doctor", "--last", "1", "--otlp", file, "--json").stdout)
     (finding,) = said.pop("findings")
 
-    assert said == {"trace_id": TRACE, "whole": False}
+    assert said == {"trace_id": TRACE, "whole": False, "verdict": "broken"}
     assert finding.keys() == {"cause", "says", "check", "span_id", "other_trace_id", "due"}
     assert finding["cause"] == "span dropped"
 
@@ -199,3 +201,80 @@ def test_a_chain_may_be_a_file_and_what_is_wrong_with_it_is_told(tmp_path: Path)
 
     assert (right.exit_code, wrong.exit_code) == (0, 2)
     assert "row 1 needs service, kind and name" in wrong.stderr.replace("\n", " ")
+
+
+def greetings(tmp_path: Path, *, sent_s_ago: float = 3600) -> str:
+    """A file with the trace of aiokafka-otel's README: nobody reads the replies."""
+    start = int((time.time() - sent_s_ago) * 1e9)
+
+    def span(number: int, kind: int, name: str) -> dict[str, Any]:
+        topic = {"key": "messaging.destination.name", "value": {"stringValue": name.partition(" ")[2]}}
+        parent = {"parentSpanId": f"{number - 1:016x}"} if number > 1 else {}
+        times = {"startTimeUnixNano": str(start + number), "endTimeUnixNano": str(start + number + 10_000)}
+        ids = {"traceId": TRACE, "spanId": f"{number:016x}", **parent}
+        return {**ids, "name": name, "kind": kind, **times, "attributes": [topic]}
+
+    spans = [span(1, 4, "send greetings"), span(2, 5, "process greetings"), span(3, 4, "send replies")]
+    return lines_of(tmp_path, json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}))
+
+
+def test_a_topic_that_nobody_reads_yet_is_a_remark_and_none_where_it_is_said_to_be_the_end(tmp_path: Path) -> None:
+    file, chain = greetings(tmp_path), tmp_path / "chain.toml"
+    chain.write_text('ends = ["replies"]\n')
+    said = journey("doctor", TRACE, "--otlp", file)
+    by_option = journey("doctor", TRACE, "--otlp", file, "--end", "replies", "--end", "others")
+    by_file = journey("doctor", TRACE, "--otlp", file, "--chain", str(chain))
+
+    assert (said.exit_code, by_option.exit_code, by_file.exit_code) == (0, 0, 0)
+    whole, remark, check = said.stdout.splitlines()
+    assert whole.startswith(f"{TRACE}  whole   3 spans")
+    assert remark.startswith("remark: nobody has read topic replies yet; ")
+    assert check.startswith("  check: ") and "--end TOPIC" in check
+    assert by_option.stdout == by_file.stdout == f"{whole}\n"
+
+
+def test_what_is_not_whole_yet_ends_the_doctor_with_3(tmp_path: Path) -> None:
+    file = greetings(tmp_path, sent_s_ago=0)
+    said = journey("doctor", TRACE, "--otlp", file)
+    as_json = json.loads(journey("doctor", TRACE, "--otlp", file, "--json").stdout)
+
+    assert said.exit_code == 3
+    assert said.stdout.startswith(f"{TRACE}  not whole yet  3 spans")
+    assert "still in the queue, most likely: " in said.stdout and "broken" not in said.stdout
+    assert (as_json["whole"], as_json["verdict"]) == (False, "not whole yet")
+
+
+def test_of_several_journeys_the_worst_makes_the_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "young").mkdir()
+    (tmp_path / "broken").mkdir()
+    young = Path(greetings(tmp_path / "young", sent_s_ago=0))
+    young.write_text(young.read_text().replace(TRACE, "b" * 32))
+    broken = lines_of(tmp_path / "broken", *recorded(without="send invoices"))
+    two = journey("doctor", "--last", "5", "--otlp", str(RECORDED), "--otlp", str(young))
+    all_ = journey("doctor", "--last", "5", "--otlp", broken, "--otlp", str(young))
+
+    assert (two.exit_code, all_.exit_code) == (3, 1)
+    assert two.stdout.endswith("1 whole, 0 broken, 1 not whole yet\n")
+    assert all_.stdout.endswith("0 whole, 1 broken, 1 not whole yet\n")
+
+
+def test_a_large_trace_is_drawn_around_what_was_found(tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in recorded()]
+    (scope,) = [
+        scope
+        for line in lines
+        for resource in line["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        if any(span["name"] == "send orders" for span in scope["spans"])
+    ]
+    (sent,) = [span for span in scope["spans"] if span["name"] == "send orders"]
+    unplaced = [each for each in sent["attributes"] if each["key"] == "messaging.destination.name"]
+    scope["spans"] += [{**sent, "spanId": f"{n:016x}", "attributes": unplaced} for n in range(1, 1001)]
+    said = journey("doctor", TRACE, "--otlp", lines_of(tmp_path, *map(json.dumps, lines)))
+
+    assert said.exit_code == 1
+    assert len(said.stdout.splitlines()) < 30
+    assert "The same is true of 999 more." in said.stdout
+    assert re.search(r"^9\d\d more spans not drawn: journey show draws all\.$", said.stdout, re.M)
+    assert "└─ send email" in said.stdout
+    assert said.stdout.count(">>> ") == 1

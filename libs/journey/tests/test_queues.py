@@ -14,9 +14,8 @@ def wait(sent: Span | None, processed: Span) -> Wait | None:
 
 
 def noted(milliseconds: str) -> Span:
-    return Span(
-        "t", "2", None, "process orders", "s", "CONSUMER", 900, 50, tags={"journey.queue.wait_ms": milliseconds}
-    )
+    tags = {"messaging.destination.name": "orders", "journey.queue.wait_ms": milliseconds}
+    return Span("t", "2", None, "process", "s", "CONSUMER", 900, 50, tags=tags)
 
 
 def test_what_the_consumer_noted_counts() -> None:

@@ -29,6 +29,7 @@ def of_diagnosis(diagnosis: Diagnosis) -> str:
         {
             "trace_id": diagnosis.trace.id,
             "whole": diagnosis.whole,
+            "verdict": diagnosis.verdict.value,
             "findings": [
                 {
                     "cause": finding.cause.value,

@@ -122,13 +122,15 @@ def _with_other_parents(
         parent = rows[number].parent
         if parent is None:
             wanted = remote_parent.lower() if remote_parent else None
+            right = span.parent_id == wanted
             instead = f"instead of the caller's span {wanted}" if wanted else "although the caller sent no context"
         elif parent in once:
-            wanted = once[parent].id
+            above = trace.parent(span)
+            right = above is not None and above.identity == once[parent].identity
             instead = f"instead of row {parent}, {named(once[parent])}"
         else:
             continue  # the missing or repeated parent is a difference of its own
-        if span.parent_id != wanted:
+        if not right:
             yield Difference(
                 f"The parent of row {number}, {named(span)}, is {_parent(span, trace)} {instead}.", (span.id,)
             )
@@ -140,7 +142,6 @@ def named(span: Span) -> str:
 
 
 def _parent(span: Span, trace: Trace) -> str:
-    if span.parent_id is None:
-        return "nothing"
-    parent = next((other for other in trace.spans if other.id == span.parent_id), None)
-    return named(parent) if parent else f"{span.parent_id}, which is not in the trace,"
+    if parent := trace.parent(span):
+        return named(parent)
+    return "nothing" if span.parent_id is None else f"{span.parent_id}, which is not in the trace,"

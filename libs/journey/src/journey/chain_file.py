@@ -14,19 +14,37 @@ def read_chain(file: Path) -> tuple[Row, ...]:
 
     Rows are numbered from 1; a row's parent is the number of one before it. ValueError says what is wrong and where.
     """
+    content = _content(file)
+    rows = content.get("row", [])
+    if not isinstance(rows, list) or not (rows or "ends" in content):
+        raise ValueError(f"{file} has no [[row]]")
+    return tuple(_row(file, number, each) for number, each in enumerate(rows, 1))
+
+
+def read_ends(file: Path) -> tuple[str, ...]:
+    """Read from the same file `ends`, the topics that nobody need read. ValueError where it is no list of texts."""
+    ends = _content(file).get("ends", [])
+    if not isinstance(ends, list) or not all(isinstance(topic, str) and topic for topic in ends):
+        raise ValueError(f'{file}: ends is a list of topics, such as ends = ["shipments"]')
+    return tuple(ends)
+
+
+def _content(file: Path) -> dict[str, Any]:
     try:
-        rows = tomllib.loads(file.read_text()).get("row", [])
+        content = tomllib.loads(file.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is no TOML: {error}") from error
-    if not isinstance(rows, list) or not rows:
-        raise ValueError(f"{file} has no [[row]]")
-    return tuple(_row(file, number, content) for number, content in enumerate(rows, 1))
+    if unknown := content.keys() - {"row", "ends"}:
+        raise ValueError(f"{file} has {', '.join(sorted(unknown))}; it may have ends and [[row]]")
+    return content
 
 
 def _row(file: Path, number: int, content: Any) -> Row:
     where = f"{file}, row {number}"
     if not isinstance(content, dict):
         raise ValueError(f"{where} is no table: write [[row]]")
+    if "ends" in content:
+        raise ValueError(f"{where} has ends, which stands above the first [[row]]")
     if unknown := content.keys() - {"service", "kind", "name", "parent"}:
         raise ValueError(f"{where} has {', '.join(sorted(unknown))}; it may have service, kind, name and parent")
     texts = [content.get(name) for name in ("service", "kind", "name")]

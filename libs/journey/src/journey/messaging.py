@@ -1,4 +1,4 @@
-"""What a span of a message says of it, by the semantic conventions of today, by older ones, or by its name."""
+"""What a span of a message says of it, by OpenTelemetry's conventions of today or before, or by Brave's tags."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,17 @@ KEY: Final = "messaging.kafka.message.key"
 # When a message that failed is to be tried again: on the span that failed, set by eventbus.
 DUE: Final = "journey.retry.due"
 
-TOPICS: Final = (TOPIC, "messaging.destination", "messaging.source.name")
+TOPICS: Final = (
+    TOPIC,
+    "messaging.destination",
+    "messaging.source.name",
+    "kafka.topic",
+    "jms.topic",
+    "jms.queue",
+    "rabbit.queue",
+)
+KEYS: Final = (KEY, "messaging.kafka.message_key", "kafka.key")
+_EXCHANGE: Final = ("rabbit.exchange", "rabbit.routing_key")
 _PARTITIONS: Final = (
     PARTITION,
     "messaging.kafka.destination.partition",
@@ -23,10 +33,11 @@ _PARTITIONS: Final = (
 _OFFSETS: Final = (OFFSET, "messaging.kafka.message.offset")
 _GROUPS: Final = ("messaging.consumer.group.name", "messaging.kafka.consumer.group", "messaging.consumer_group")
 _MESSAGE_IDS: Final = ("messaging.message.id", "messaging.message_id")
-_VERBS: Final = "send|publish|produce|receive|recv|poll|process|consume|deliver"
-_NAME: Final = re.compile(rf"(?:(?:{_VERBS}) (\S+)|(\S+) (?:{_VERBS}))", re.IGNORECASE)
-_RETRY: Final = re.compile(r"(^|[._-])retry([._-].*)?$", re.IGNORECASE)
-_DEAD: Final = re.compile(r"(^|[._-])(dlq|dlt|dead[._-]?letters?([._-](topic|queue))?)$", re.IGNORECASE)
+_TAKING: Final = re.compile(r"(^|[^a-z])(receive|recv|poll)($|[^a-z])", re.IGNORECASE)
+_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_RETRY: Final = frozenset({"retry", "retries"})
+_DEAD: Final = re.compile(r"\b(dlq|dlt|dlx|dead ?letter(s|ed)?( ?(topic|queue|exchange))?|parking ?lot)\b")
+_FAILURES: Final = frozenset("error errors failed failure failures skipped rejected quarantine poison".split())
 
 
 class Place(NamedTuple):
@@ -41,13 +52,27 @@ class Place(NamedTuple):
 
 
 def topic_of(span: Span) -> str:
-    """Return the topic that a span sends to or reads from; "" where nothing tells."""
+    """Return the topic, queue or exchange that a span sends to or reads from; "" where nothing tells.
+
+    A span's name tells nothing: `send email` names no topic, and Zipkin lower-cases it.
+    """
+    if exchange := [value for value in map(span.tags.get, _EXCHANGE) if value]:
+        return ":".join(exchange)
     if named := _first(span, TOPICS):
         return named
     if span.remote_service and span.remote_service.startswith("kafka/"):
         return span.remote_service.removeprefix("kafka/")
-    match = _NAME.fullmatch(span.name)
-    return (match[1] or match[2]) if match else ""
+    return ""
+
+
+def searches_for(topic: str) -> Iterator[dict[str, str]]:
+    """Go through the tags by which traces that have to do with a topic are found, those of today first."""
+    yield from ({name: topic} for name in TOPICS)
+    exchange, _, routing_key = topic.partition(":")
+    if routing_key:
+        yield dict(zip(_EXCHANGE, (exchange, routing_key), strict=True))
+    else:
+        yield from ({name: topic} for name in _EXCHANGE)
 
 
 def place_of(span: Span) -> Place | None:
@@ -69,10 +94,30 @@ def group_of(span: Span) -> str | None:
     return _first(span, _GROUPS)
 
 
+def key_of(span: Span) -> tuple[str, str] | None:
+    """Return the name and the value of the tag that has the key of a span's message."""
+    return next(((name, span.tags[name]) for name in KEYS if span.tags.get(name)), None)
+
+
+def reads(span: Span) -> bool:
+    """Tell whether a span takes a message or handles one: a poll of several records may be a CLIENT's."""
+    return span.kind == "CONSUMER" or (span.kind == "CLIENT" and bool(topic_of(span)) and only_receives(span))
+
+
+def settles(span: Span) -> bool:
+    """Tell whether a span commits an offset or acknowledges a message."""
+    return span.tags.get("messaging.operation.type") == "settle"
+
+
+def is_poll_of_many(span: Span) -> bool:
+    """Tell whether a consumer's span is about a poll, and not about one record."""
+    return only_receives(span) and place_of(span) is None and "messaging.batch.message_count" in span.tags
+
+
 def only_receives(span: Span) -> bool:
     """Tell whether a consumer's span is about taking a record, and not about handling it."""
     kind = span.tags.get("messaging.operation.type") or span.tags.get("messaging.operation") or span.name
-    return re.search(r"\b(receive|recv|poll)\b", kind, re.IGNORECASE) is not None
+    return _TAKING.search(kind) is not None
 
 
 def linked_from(span: Span) -> Iterator[tuple[str, str]]:
@@ -84,12 +129,21 @@ def linked_from(span: Span) -> Iterator[tuple[str, str]]:
 
 def is_retry(topic: str) -> bool:
     """Tell whether messages wait in a topic to be tried again, by its name."""
-    return _RETRY.search(topic) is not None
+    return not _RETRY.isdisjoint(_words(topic))
 
 
-def is_dead_letters(topic: str) -> bool:
-    """Tell whether a topic keeps what could not be handled, by its name."""
-    return _DEAD.search(topic) is not None
+def is_dead_letters(topic: str, *, after_failure: bool = False) -> bool:
+    """Tell whether a topic keeps what could not be handled, by its name.
+
+    `error` and its like may be an ordinary topic's name: such a one counts for what is sent after a failure only.
+    """
+    words = _words(topic)
+    return _DEAD.search(" ".join(words)) is not None or (after_failure and not _FAILURES.isdisjoint(words[-1:]))
+
+
+def _words(topic: str) -> list[str]:
+    """Return the words of a name, by its dots, dashes, digits and capitals: OrdersDLQ is orders and dlq."""
+    return [word.lower() for word in _WORDS.findall(topic)]
 
 
 def _first(span: Span, names: tuple[str, ...]) -> str | None:

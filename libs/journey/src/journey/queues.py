@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from journey.messaging import topic_of
-from journey.trace import Node
+from journey.trace import Node, Span
 
 # Set by aiokafka-otel on the span that processes a record.
 WAIT_TAG: Final = "journey.queue.wait_ms"
@@ -38,6 +38,11 @@ def queue_wait(node: Node) -> Wait | None:
     if span.start < sent.start:
         return Wait(topic_of(span) or span.name, span.start - sent.start, measured=False)
     return Wait(topic_of(span) or span.name, max(0, span.start - sent.end), measured=False)
+
+
+def noted_wait(span: Span) -> int:
+    """Return how long a consumer noted that its message waited, in microseconds; 0 where it did not."""
+    return int(_noted(span.tags.get(WAIT_TAG)) or 0)
 
 
 def _noted(milliseconds: str | None) -> float | None:

@@ -1,36 +1,41 @@
 """`journey doctor`."""
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 
 from journey import as_json
 from journey.chain import ORDER_JOURNEY, Row
-from journey.chain_file import read_chain
+from journey.chain_file import read_chain, read_ends
 from journey.cli.reading import CannotLook, reading
 from journey.cli.screen import Screen, coloured
 from journey.cli.showing import missing
-from journey.doctor import SECOND, Case, Diagnosis, absent, diagnose
-from journey.draw import draw, summary
+from journey.cli.telling import told
+from journey.doctor import SECOND, Case, Verdict, absent, diagnose
 from journey.lookup import find, trace_id_of
 from journey.source import Source
 from journey.trace import Trace
-from journey.words import plain
 
 EPILOG = """\
 ID is a trace id, a traceparent, the key of a message (an order's id), or a tag like http.route=/orders.
 
-Exit codes: 0 whole; 1 broken, or not whole yet; 2 wrong usage, or it cannot be looked at."""
+Exit codes: 0 whole; 1 broken; 2 wrong usage, or it cannot be looked at; 3 not whole yet, and nothing is wrong."""
 BUILT_IN = {"orders": ORDER_JOURNEY}
+EXIT_CODES: Final = {Verdict.BROKEN: 1, Verdict.WAITING: 3, Verdict.WHOLE: 0}  # the first of them that is given
+
+Declared = tuple[Sequence[Row], Sequence[str]]
 
 
-def _chain(context: click.Context, option: click.Parameter, given: str | None) -> Sequence[Row]:
+def _chain(context: click.Context, option: click.Parameter, given: str | None) -> Declared:
+    """Read the rows and the topics at which the journey ends."""
     if given is None or given in BUILT_IN:
-        return BUILT_IN.get(given or "", ())
+        return BUILT_IN.get(given or "", ()), ()
     try:
-        return read_chain(Path(given))
+        return read_chain(Path(given)), read_ends(Path(given))
     except (OSError, ValueError) as error:
         raise click.BadParameter(str(error)) from None
 
@@ -46,6 +51,10 @@ def _chain(context: click.Context, option: click.Parameter, given: str | None) -
     help="What the journey should be: a TOML file with a [[row]] for each span; or orders, which is built in.",
 )
 @click.option(
+    "--end", "ends", metavar="TOPIC", multiple=True,
+    help="A topic at which the journey ends: nobody need read it. Several may be given.",
+)  # fmt: skip
+@click.option(
     "--patience", metavar="SECONDS", type=click.FloatRange(0), default=10.0, show_default=True,
     help="For so long after the last span more may be on its way.",
 )  # fmt: skip
@@ -55,7 +64,8 @@ def doctor(
     source: Source,
     id: str | None,
     last: int | None,
-    chain: Sequence[Row],
+    chain: Declared,
+    ends: Sequence[str],
     patience: float,
     json: bool,
     colour: bool | None,
@@ -67,15 +77,22 @@ def doctor(
     if (id is None) == (last is None):
         raise click.UsageError("give an ID, or --last N")
     traces = _asked_for(source, id, last)
-    now = int(time.time() * SECOND)
-    found = [diagnose(Case(trace, source, now, int(patience * SECOND)), chain) for trace in traces]
+    now, (rows, last_topics) = int(time.time() * SECOND), chain
+    given: Counter[Verdict] = Counter()
     screen = Screen(colour)
-    for diagnosis in found:
-        screen.say(as_json.of_diagnosis(diagnosis) if json else _told(diagnosis, screen, drawn=id is not None))
-    broken = sum(not diagnosis.whole for diagnosis in found)
-    if not json and len(found) > 1:
-        screen.say(f"{len(found) - broken} whole, {broken} broken")
-    raise SystemExit(1 if broken else 0)
+    for trace in traces:
+        case = Case(trace, source, now, int(patience * SECOND), end_topics={*ends, *last_topics})
+        diagnosis = diagnose(case, rows)
+        given[diagnosis.verdict] += 1
+        screen.say(as_json.of_diagnosis(diagnosis) if json else told(diagnosis, screen, drawn=id is not None))
+    if not json and len(traces) > 1:
+        screen.say(_counted(given))
+    raise SystemExit(next(code for verdict, code in EXIT_CODES.items() if given[verdict]))
+
+
+def _counted(given: Mapping[Verdict, int]) -> str:
+    counts = f"{given[Verdict.WHOLE]} whole, {given[Verdict.BROKEN]} broken"
+    return counts + (f", {given[Verdict.WAITING]} not whole yet" if given[Verdict.WAITING] else "")
 
 
 def _asked_for(source: Source, id: str | None, last: int | None) -> list[Trace]:
@@ -88,17 +105,3 @@ def _asked_for(source: Source, id: str | None, last: int | None) -> list[Trace]:
         raise CannotLook(missing(source, id))
     finding = absent(source)
     raise CannotLook(f"{finding.cause}, most likely: {finding.says}\n  check: {finding.check}")
-
-
-def _told(diagnosis: Diagnosis, screen: Screen, *, drawn: bool) -> str:
-    trace = diagnosis.trace
-    if diagnosis.whole:
-        return f"{plain(trace.id)}  whole   {summary(trace)}"
-    lines = [screen.paint(f"{plain(trace.id)}  broken  {summary(trace)}", "error")]
-    if drawn:
-        marks = {finding.at: [f"{finding.cause}?"] for finding in diagnosis.findings}
-        drawing = draw(trace, screen.width, marks=marks, missing=diagnosis.missing, paint=screen.paint)
-        lines += ["", *drawing.splitlines()[3:], ""]
-    for finding in diagnosis.findings:
-        lines += [f"{finding.cause}, most likely: {plain(finding.says)}", f"  check: {finding.check}"]
-    return "\n".join(lines)

@@ -7,22 +7,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from journey.chain import Row
+from journey.chain import ORDER_JOURNEY, Row
 from journey.doctor import declared
-from journey.doctor.arrivals import begun_without_context, lost_after, lost_before
+from journey.doctor.arrivals import begun_without_context
 from journey.doctor.case import SECOND, Case
+from journey.doctor.cause import REMARKS, Cause, Verdict
 from journey.doctor.failures import failed
-from journey.doctor.finding import Cause, Diagnosis, Finding
-from journey.doctor.gaps import missing_parents, several_starts
+from journey.doctor.finding import Diagnosis, Finding, together
+from journey.doctor.gaps import missing_parents, not_understood, several_starts
 from journey.doctor.messages import unread
+from journey.doctor.strays import lost_after, lost_before
 from journey.report import places
 from journey.source import Source
 from journey.words import moment
 
-__all__ = ["SECOND", "Case", "Cause", "Diagnosis", "Finding", "absent", "diagnose"]
+__all__ = ["REMARKS", "SECOND", "Case", "Cause", "Diagnosis", "Finding", "Verdict", "absent", "diagnose"]
 
 RULES: Final[Sequence[Callable[[Case], Iterator[Finding]]]] = (
     missing_parents,
+    not_understood,
     several_starts,
     begun_without_context,
     unread,
@@ -35,12 +38,15 @@ RULES: Final[Sequence[Callable[[Case], Iterator[Finding]]]] = (
 def diagnose(case: Case, chain: Sequence[Row] = ()) -> Diagnosis:
     """Judge a trace by what it tells itself, and by a declared chain where there is one.
 
-    More spans than declared are fine, as tries and dead letters bring them. requests.RequestException where the source
-    cannot be asked for what else it has.
+    More spans than declared are fine, as tries and dead letters bring them. Without a chain, the messages of this
+    repository's own journey are known to have readers. requests.RequestException where the source cannot be asked for
+    what else it has.
     """
-    case = replace(case, ends=declared.ends(case, chain))
-    findings = [finding for rule in RULES for finding in rule(case)]
-    findings += declared.broken_off(case, chain, findings)
+    awaited = declared.awaited(case, chain or ORDER_JOURNEY)
+    case = replace(case, ends=declared.ends(case, chain), awaited=awaited)
+    findings = together(finding for rule in RULES for finding in rule(case))
+    known = [finding for finding in findings if finding.cause not in REMARKS]
+    findings += declared.broken_off(case, chain, known)
     findings += declared.misplaced(case, chain)
     missing = places(case.trace, chain, declared.missing_rows(case, chain))
     return Diagnosis(case.trace, tuple(findings), tuple(missing.values()))

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator, Sequence
 
 from journey.chain import Row, by_key, key, named
 from journey.doctor.case import Case
-from journey.doctor.finding import Cause, Finding
+from journey.doctor.cause import Cause
+from journey.doctor.finding import Finding
 from journey.report import places
 from journey.trace import Span
 
@@ -19,6 +20,12 @@ def ends(case: Case, chain: Sequence[Row]) -> Collection[str]:
     """Return the ids of the spans after which the chain has nothing."""
     spans, parents = by_key(case.trace), {row.parent for row in chain}
     return {span.id for row in chain if row.number not in parents for span in spans.get(key(row), ())}
+
+
+def awaited(case: Case, chain: Sequence[Row]) -> Collection[str]:
+    """Return the ids of the spans whose message the chain has a reader for."""
+    spans, parents = by_key(case.trace), {row.parent for row in chain if row.kind == "CONSUMER"}
+    return {span.id for row in chain if row.number in parents for span in spans.get(key(row), ())}
 
 
 def broken_off(case: Case, chain: Sequence[Row], known: Sequence[Finding]) -> Iterator[Finding]:
@@ -40,7 +47,8 @@ def misplaced(case: Case, chain: Sequence[Row]) -> Iterator[Finding]:
     spans, rows = by_key(case.trace), {row.number: row for row in chain}
     for row in chain:
         here, above = spans.get(key(row), []), spans.get(key(rows[row.parent]), []) if row.parent in rows else []
-        if here and above and not any(each in above for span in here for each in case.ancestors(span)):
+        wanted = {span.id for span in above}
+        if here and above and not any(each.id in wanted for span in here for each in case.ancestors(span)):
             says = f"Row {row.number}, {named(here[0])}, is not below row {row.parent}, {named(above[0])}."
             yield Finding(Cause.MISPLACED, says, here[0].id)
 
@@ -49,8 +57,8 @@ def _tells(case: Case, finding: Finding, before: Sequence[Span]) -> bool:
     """Tell whether a finding is at these spans or below them; a row without one before it is told by any."""
     if not before:
         return True
-    at = next((span for span in case.trace.spans if span.id == finding.at), None)
-    return at is not None and any(each in before for each in (at, *case.ancestors(at)))
+    at, wanted = case.by_id.get(finding.at), {span.id for span in before}
+    return at is not None and any(each.id in wanted for each in (at, *case.ancestors(at)))
 
 
 def _not_there(case: Case, row: Row, here: str, before: Sequence[Span]) -> Finding:

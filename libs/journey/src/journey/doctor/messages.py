@@ -1,100 +1,107 @@
 """Messages that were sent and that nothing in the trace has read."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from journey.chain import named
 from journey.doctor.case import Case
-from journey.doctor.finding import Cause, Finding
-from journey.doctor.records import holders_of
-from journey.messaging import DUE, is_dead_letters, is_retry, linked_from, partition_of, place_of, topic_of
-from journey.queues import WAIT_TAG
+from journey.doctor.cause import Cause
+from journey.doctor.finding import Finding
+from journey.doctor.queue import waiting
+from journey.doctor.records import readers_of
+from journey.doctor.strays import began_after
+from journey.messaging import DUE, is_dead_letters, is_retry, linked_from, place_of, reads, settles, topic_of
+from journey.queues import noted_wait
 from journey.trace import Span
 from journey.words import moment
 
 
 def unread(case: Case) -> Iterator[Finding]:
-    """Find messages that no CONSUMER is below of, each once."""
-    sent = {span.id: span for span in case.trace.spans if span.kind == "PRODUCER" and span.error is None}
+    """Find messages that nothing in the trace has read."""
+    elsewhere: dict[str, Finding] = {}
+    sent = {span.identity: span for span in case.trace.spans if span.kind == "PRODUCER" and span.error is None}
     for span in sent.values():
-        below = case.children.get(span.id, ())
-        if span.id in case.ends or any(each.kind == "CONSUMER" for each in below) or _bridged(case, span):
+        topic = topic_of(span)
+        if _done_with(case, span):
             continue
-        if is_dead_letters(topic_of(span)):
-            if not below:  # what is sent back is sent below the letter
+        if is_dead_letters(topic, after_failure=case.after_failure(span)):
+            if not case.trace.children(span):  # what is sent back is sent below the letter
                 yield _dead(case, span)
+        elif found := _elsewhere(case, span) or (elsewhere.get(topic) if case.asked_enough(topic) else None):
+            elsewhere.setdefault(topic, found)
+            yield replace(found, at=found.at if found.cause is Cause.MISPLACED else span.id)
         else:
-            yield _elsewhere(case, span) or _in_retry(case, span) or _waiting(case, span)
+            yield _in_retry(case, span) or waiting(case, span)
 
 
-def _bridged(case: Case, sent: Span) -> bool:
-    """Tell whether the work went on under a span that is missing: the gap is a finding of its own."""
-    return any(
-        child.kind not in ("SERVER", "CONSUMER") and (child.start or 0) >= (sent.start or 0)
-        for node in case.nodes
-        if node.span is None
-        for child in node.children
+def _done_with(case: Case, sent: Span) -> bool:
+    below, topic = case.trace.children(sent), topic_of(sent)
+    return (
+        sent.id in case.ends
+        or topic in case.end_topics
+        or sent.id in case.linked
+        or any(map(reads, below))
+        # One instrumentation above another: the inner span is the one that is read.
+        or any(each.kind == "PRODUCER" and topic_of(each) == topic for each in below)
+        or (sent.start or 0) <= case.bridged
     )
 
 
 def _dead(case: Case, span: Span) -> Finding:
     why = next((each.error for each in case.ancestors(span) if each.error), None)
     says = f"{named(span)} set the message aside in {topic_of(span)}" + (f": {why}." if why else ".")
-    return Finding(Cause.DEAD, says, span.id)
+    return Finding(Cause.DEAD, says, span.id, about=topic_of(span))
 
 
 def _elsewhere(case: Case, sent: Span) -> Finding | None:
-    """Look for who read the record in another trace."""
-    topic = topic_of(sent)
-    for reader in (*holders_of(case, sent, ("CONSUMER",)), *case.readers(topic)):
-        if (case.trace.id, sent.id) in linked_from(reader):
-            says = f"{named(reader)} links to {named(sent)}, and is in trace {reader.trace_id}."
-            return Finding(Cause.LINKED, says, sent.id, reader.trace_id)
-    for reader in holders_of(case, sent, ("CONSUMER",)):
+    """Look for who read the record in another trace, or in this one and not below its sender."""
+    topic, this = topic_of(sent), (case.trace.id, sent.id)
+    if linked := case.topic(topic).by_link.get(this):
+        return _linked(case, sent, linked)
+    for reader in readers_of(case, sent):
+        if this in linked_from(reader):
+            return _linked(case, sent, reader)
         if reader.trace_id == case.trace.id:
             says = f"{named(reader)} has read what {named(sent)} sent, and is not under it."
-            return Finding(Cause.MISPLACED, says, reader.id)
+            return Finding(Cause.MISPLACED, says, reader.id, about=topic)
         says = f"{named(reader)} has read what {named(sent)} sent ({place_of(reader)}), in trace {reader.trace_id}"
         if reader.parent_id is None:
-            return Finding(Cause.STRIPPED, f"{says}, which it begins.", sent.id, reader.trace_id)
-        return Finding(Cause.REPLACED, f"{says}, under span {reader.parent_id}.", sent.id, reader.trace_id)
+            return Finding(Cause.STRIPPED, f"{says}, which it begins.", sent.id, reader.trace_id, about=topic)
+        says = f"{says}, under span {reader.parent_id}."
+        return Finding(Cause.REPLACED, says, sent.id, reader.trace_id, about=topic)
     return None
+
+
+def _linked(case: Case, sent: Span, reader: Span) -> Finding:
+    topic = topic_of(sent)
+    if reader.kind == "CLIENT" and not _goes_on(case, reader):
+        says = f"{named(reader)} took what {named(sent)} sent, in trace {reader.trace_id}, and nothing came of it."
+        return Finding(Cause.POLLED, says, sent.id, reader.trace_id, about=topic)
+    says = f"{named(reader)} links to {named(sent)}, and is in trace {reader.trace_id}."
+    return Finding(Cause.LINKED, says, sent.id, reader.trace_id, about=topic)
+
+
+def _goes_on(case: Case, poll: Span) -> bool:
+    """Tell whether a poll of several messages has the work on them below it; where it cannot be told, it has."""
+    trace = case.traces(poll.trace_id)
+    below = trace.children(poll) if trace else ()
+    return trace is None or any(not settles(each) for each in below) or began_after(case, poll)
 
 
 def _in_retry(case: Case, sent: Span) -> Finding | None:
     topic = topic_of(sent)
     if not is_retry(topic) or sent.end is None:
         return None
-    noted, waited = _due(case.parent(sent)), min(map(_wait, case.readers(topic)), default=0)
+    noted, waited = _due(case.trace.parent(sent)), min(map(noted_wait, case.topic(topic).readers), default=0)
     due = noted or (sent.end + waited if waited else None)
+    aside = f"{named(sent)} set the message aside in {topic}"
     if due is None and case.young:
-        return Finding(Cause.RETRY, f"{named(sent)} set the message aside in {topic}, until it is due.", sent.id)
+        return Finding(Cause.RETRY, f"{aside}, until it is due.", sent.id, about=topic)
     if due is None or due + case.patience < case.now:
         return None
-    says = f"{named(sent)} set the message aside in {topic} until {'' if noted else 'about '}{moment(due)}."
-    return Finding(Cause.RETRY, says, sent.id, due=due)
-
-
-def _waiting(case: Case, sent: Span) -> Finding:
-    topic = topic_of(sent) or "its topic"
-    since = [reader for reader in case.readers(topic) if (reader.start or 0) > (sent.start or 0)]
-    place = place_of(sent)
-    hop = f"nothing has read what {named(sent)} sent to {f'topic {place}' if place else topic}"
-    if not case.young and place and any(_behind(reader, sent) for reader in since):
-        says = f"{hop}, and what came after it in the partition was read: it was read too, or passed over."
-        return Finding(Cause.DROPPED, says, sent.id)
-    if case.young:
-        return Finding(Cause.QUEUED, f"{hop}, yet.", sent.id)
-    if since:
-        return Finding(Cause.QUEUED, f"{hop}, while other messages of the topic are read.", sent.id)
-    return Finding(Cause.NOT_RUNNING, f"{hop}, nor anything else of the topic since.", sent.id)
-
-
-def _behind(reader: Span, sent: Span) -> bool:
-    read, place = place_of(reader), place_of(sent)
-    if not read or not place or partition_of(reader) != place.partition:
-        return False
-    return read.offset.isdecimal() and place.offset.isdecimal() and int(read.offset) > int(place.offset)
+    says = f"{aside} until {'' if noted else 'about '}{moment(due)}."
+    return Finding(Cause.RETRY, says, sent.id, due=due, about=topic)
 
 
 def _due(failed: Span | None) -> int | None:
@@ -102,8 +109,3 @@ def _due(failed: Span | None) -> int | None:
         return int(datetime.fromisoformat(failed.tags[DUE]).timestamp() * 1e6) if failed else None
     except (KeyError, ValueError, OverflowError):
         return None
-
-
-def _wait(reader: Span) -> int:
-    text = reader.tags.get(WAIT_TAG, "")
-    return int(text) * 1000 if text.isdecimal() else 0
