@@ -16,7 +16,7 @@ from journey.cli.screen import Screen, coloured
 from journey.cli.showing import missing
 from journey.cli.telling import told
 from journey.doctor import SECOND, Case, Remembered, Verdict, absent, diagnose
-from journey.lookup import find, is_trace_id
+from journey.lookup import find, trace_id_of
 from journey.source import Source
 from journey.trace import Trace
 
@@ -102,7 +102,7 @@ def _asked_for(source: Source, id: str | None, last: int | None) -> list[Trace]:
         return traces
     if id is None:
         raise CannotLook(f"No trace is in {source.name}.")
-    if not is_trace_id(id):
+    if not trace_id_of(id):
         raise CannotLook(missing(source, id))
     finding = absent(source)
     raise CannotLook(f"{finding.cause}, most likely: {finding.says}\n  check: {finding.check}")

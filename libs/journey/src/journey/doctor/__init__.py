@@ -14,7 +14,7 @@ from journey.doctor.case import SECOND, Case
 from journey.doctor.cause import REMARKS, Cause, Verdict
 from journey.doctor.failures import failed
 from journey.doctor.finding import Diagnosis, Finding, together
-from journey.doctor.gaps import missing_parents, several_starts
+from journey.doctor.gaps import missing_parents, not_understood, several_starts
 from journey.doctor.messages import unread
 from journey.doctor.remembered import Remembered
 from journey.doctor.strays import lost_after, lost_before
@@ -26,6 +26,7 @@ __all__ = ["REMARKS", "SECOND", "Case", "Cause", "Diagnosis", "Finding", "Rememb
 
 RULES: Final[Sequence[Callable[[Case], Iterator[Finding]]]] = (
     missing_parents,
+    not_understood,
     several_starts,
     begun_without_context,
     unread,

@@ -12,6 +12,7 @@ class Remembered:
 
     def __init__(self, source: Source) -> None:
         self.name = source.name
+        self.hint = source.hint
         self._source = source
         self._having: dict[frozenset[tuple[str, str]], list[Trace]] = {}
 
