@@ -71,3 +71,14 @@ def test_files_say_what_is_in_them_and_nothing_of_zipkin() -> None:
     assert Recorded(()).hint == "There is no trace in them."
     assert Recorded(ORDERS[0].spans).hint.startswith("There is 1 trace in them, from 2027-01-15 08:00:00 UTC to ")
     assert RECORDED.hint == "There are 5 traces in them, from 2027-01-15 08:00:00 UTC to 2027-01-15 08:04:00 UTC."
+
+
+def test_spans_of_one_trace_that_have_half_its_id_are_in_it() -> None:
+    # B3 allows both lengths; Zipkin joins them with STRICT_TRACE_ID=false.
+    id = "9c526c826e15139ec8de4b4a0a7d4a9c"
+    first, *rest = (replace(span, trace_id=id) for span in ORDERS[0].spans)
+    halves = [replace(span, trace_id=length) for span, length in zip(rest, (id[16:], "0" * 16 + id[16:]), strict=False)]
+    source = Recorded((*halves, first, *ORDERS[1].spans))
+
+    assert source.trace(id) == source.trace(id[16:]) == Trace(id, (first, *rest[:2]))
+    assert source.latest(5) == [ORDERS[1], source.trace(id)]
