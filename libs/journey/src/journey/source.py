@@ -3,8 +3,9 @@
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
-from typing import Protocol
+from typing import Final, Protocol
 
 import requests
 
@@ -15,6 +16,8 @@ from journey.words import moment
 
 # A search brings so many traces at most.
 MANY = 100
+# The upper half of a trace id of 64 bits.
+_NOTHING: Final = "0" * 16
 
 
 class Source(Protocol):
@@ -93,16 +96,20 @@ class Recorded:
 
     def __init__(self, spans: Iterable[Span], left_out: Collection[Illegible] = ()) -> None:
         found: dict[str, dict[Identity, Span]] = defaultdict(dict)
-        for span in sorted(spans, key=lambda span: span.start or 0):
-            found[_full(span.trace_id)].setdefault(span.identity, span)
+        by_start = sorted(spans, key=lambda span: span.start or 0)
+        ids = {span.trace_id for span in by_start}
+        self._longer = {id[16:]: id for id in ids if len(id) == 32 and not id.startswith(_NOTHING)}
+        for span in by_start:
+            id = self._key(span.trace_id)
+            joined = span.trace_id != id and not id.startswith(_NOTHING)
+            found[id].setdefault(span.identity, replace(span, trace_id=id) if joined else span)
         said: dict[str, list[str]] = defaultdict(list)
         for each in left_out:  # told of while the spans were read
-            said[_full(each.trace_id or "")].append(each.says)
+            said[self._key(each.trace_id or "")].append(each.says)
         self._traces = {
             id: Trace(next(iter(of_trace.values())).trace_id, tuple(of_trace.values()), tuple(said[id]))
             for id, of_trace in found.items()
         }
-
         self._of_tags: dict[str, Mapping[str, Mapping[str, Trace]]] = {}
 
     @property
@@ -113,7 +120,7 @@ class Recorded:
         return f"There {_are(len(self._traces))} in them, from {moment(first or 0)} to {moment(last or 0)}."
 
     def trace(self, trace_id: str) -> Trace | None:
-        return self._traces.get(_full(trace_id))
+        return self._traces.get(self._key(trace_id))
 
     def having(self, tags: Mapping[str, str]) -> list[Trace]:
         found = [self._by_value(name).get(value, {}) for name, value in tags.items()]
@@ -133,6 +140,11 @@ class Recorded:
     def _sorted(self) -> list[Trace]:
         return sorted(self._traces.values(), key=lambda trace: trace.spans[0].start or 0, reverse=True)
 
+    def _key(self, trace_id: str) -> str:
+        """Return a trace id of 128 bits. Of a trace whose ids differ in length, as with B3, it is the longer one."""
+        id = trace_id.lower().zfill(32)
+        return self._longer.get(id[16:], id) if id.startswith(_NOTHING) else id
+
     def _by_value(self, name: str) -> Mapping[str, Mapping[str, Trace]]:
         """Return the traces that have a tag of a name, by its value and by their ids; the latest first."""
         if name not in self._of_tags:
@@ -147,10 +159,6 @@ class Recorded:
 
 def _has(trace: Trace, service: str | None) -> bool:
     return service is None or any(span.service.lower() == service.lower() for span in trace.spans)
-
-
-def _full(trace_id: str) -> str:
-    return trace_id.lower().zfill(32)
 
 
 def _are(traces: int) -> str:

@@ -21,7 +21,8 @@ from journey.source import Source
 from journey.trace import Trace
 
 EPILOG = """\
-ID is a trace id, a traceparent, the key of a message (an order's id), or a tag like http.route=/orders.
+ID is a trace id, a traceparent, the address of a trace's page, the key of a message (an order's id), or a tag like
+http.route=/orders.
 
 Exit codes: 0 whole; 1 broken; 2 wrong usage, or it cannot be looked at; 3 not whole yet, and nothing is wrong."""
 BUILT_IN = {"orders": ORDER_JOURNEY}

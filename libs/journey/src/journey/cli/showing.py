@@ -11,7 +11,8 @@ from journey.source import Source
 from journey.words import plain
 
 EPILOG = """\
-ID is a trace id, a traceparent, the key of a message (an order's id), or a tag like http.route=/orders.
+ID is a trace id, a traceparent, the address of a trace's page, the key of a message (an order's id), or a tag like
+http.route=/orders.
 
 Exit codes: 0 shown; 1 not there; 2 wrong usage, or Zipkin cannot be asked."""
 
