@@ -144,8 +144,11 @@ def test_a_trace_that_zipkin_does_not_have_is_looked_for_until_it_is_there(
     visitor.expect_complete()
 
 
-def test_an_address_without_a_trace_id_is_told_so(visitor: Visitor, page: Page, complaints: list[str]) -> None:
-    answer = page.goto("/journeys/42")
+@pytest.mark.parametrize("name", ["42", "0" * 32])
+def test_an_address_without_a_trace_id_is_told_so(
+    visitor: Visitor, page: Page, complaints: list[str], name: str
+) -> None:
+    answer = page.goto(f"/journeys/{name}")
 
     assert answer and answer.status == 404
     visitor.expect_state("no-trace-id")

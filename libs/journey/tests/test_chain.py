@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journey import ORDER_EDGES, ORDER_JOURNEY, Span, Trace, differences
+from journey import ORDER_EDGES, ORDER_JOURNEY, Row, Span, Trace, differences
 
 RECORDED = Path(__file__).parent / "recorded"
 CALLER = "b7ad6b7169203331"
@@ -154,3 +154,18 @@ def test_the_edges_are_one_line() -> None:
 
     assert " -> ".join(line) == "orders -> kafka/orders -> billing -> kafka/invoices -> notifier -> smtp"
     assert len(line) == len(ORDER_EDGES) + 1
+
+
+def test_the_halves_of_a_shared_span_are_rows_below_each_other() -> None:
+    chain = (
+        Row(1, "front", "CLIENT", "get", parent=None),
+        Row(2, "back", "SERVER", "get", parent=1),
+        Row(3, "back", "PRODUCER", "send", parent=2),
+    )
+    client, server = (Span("t", "a", None, "get", row.service, row.kind) for row in chain[:2])
+    trace = Trace("t", (client, server, Span("t", "b", "a", "send", "back", "PRODUCER")))
+
+    assert differences(trace, chain, None) == []
+    wrong = [*chain[:2], replace(chain[2], parent=1)]
+    (told,) = differences(trace, wrong, None)
+    assert told.endswith("is back SERVER `get` (a) instead of row 1, front CLIENT `get` (a).")

@@ -125,6 +125,7 @@ def test_what_is_not_there_is_told_in_a_line(command: str, given: str, told: str
 
     assert shown.exit_code == {"show": 1, "doctor": 2}[command]
     assert told in shown.stderr
+    assert "zipkin" not in shown.stderr.lower()
     assert shown.stdout == ""
 
 

@@ -126,7 +126,7 @@ def test_durations_have_a_fitting_unit(microseconds: int | None, text: str) -> N
 
 
 ids = st.sampled_from("abcdefgh")
-times = st.none() | st.integers(0, 2**63 - 1)
+times = st.none() | st.integers(0, 2**63 - 1) | st.integers(-(2**40), -1)
 waits = st.sampled_from(["3.2", "0", "-1", "nan", "inf", "1e308", "1e400", "", "three"]) | st.text(max_size=5)
 any_span = st.builds(
     Span,
@@ -177,3 +177,38 @@ def test_a_repeat_is_called_a_duplicate() -> None:
     repeat = replace(ORDER.spans[2], tags={"journey.duplicate": "true"})
 
     assert "process orders (duplicate)" in draw(Trace(ORDER.id, (repeat,)))
+
+
+def drawn_with(*spans: Span) -> list[str]:
+    return draw(Trace("t", spans)).splitlines()
+
+
+def test_a_server_that_began_before_it_was_called_has_another_clock() -> None:
+    client = Span("t", "1", None, "get", "web", "CLIENT", 63_000, 10_000)
+    server = Span("t", "2", "1", "get", "shop", "SERVER", 0, 8_000)
+    drawn = drawn_with(client, server)
+
+    assert drawn[1] == "2 spans, 2 services, 73.0 ms in all, by clocks that differ"
+    assert drawn[4] == "┊  began 63.0 ms before it was called: the clocks differ"
+    assert drawn_with(client, replace(server, start=64_000))[1] == "2 spans, 2 services, 10.0 ms in all"
+
+
+def test_a_span_that_ended_before_it_began_is_named() -> None:
+    drawn = drawn_with(Span("t", "1", None, "get", "web", "SERVER", 10_000, -5_000))
+
+    assert drawn[1] == "1 span, 1 service, 0 µs in all, by clocks that differ"
+    assert drawn[3] == "┊  ended 5.0 ms before it began: its clock was set back"
+    assert "-5.0 ms" in drawn[4]
+
+
+def test_a_message_that_was_handled_before_it_was_sent_makes_the_whole_duration_doubtful() -> None:
+    sent = Span("t", "1", None, "send plays", "web", "PRODUCER", 50_000, 1_000)
+    drawn = drawn_with(sent, Span("t", "2", "1", "process plays", "counter", "CONSUMER", 0, 1_000))
+
+    assert drawn[1].endswith("51.0 ms in all, by clocks that differ")
+
+
+def test_spans_that_are_not_understood_are_counted() -> None:
+    trace = Trace("t", (Span("t", "1", None, "get", "web", "SERVER", 0, 5),), ("line 1 has a span that is none",))
+
+    assert draw(trace).splitlines()[1] == "1 span, 1 service, 5 µs in all, 1 more not understood"

@@ -8,6 +8,7 @@ from typing import Any
 import journey
 import pytest
 from journey import spans_from_otlp, trace_from_otlp
+from journey.illegible import Illegible
 
 RECORDED = Path(__file__).parent / "recorded" / "audit.jsonl"
 TRACE = "970c05e286327d94b104178d6887a676"
@@ -56,7 +57,10 @@ def test_a_span_that_has_next_to_nothing_is_read() -> None:
         ({"intValue": "12"}, "12"),
         ({"boolValue": True}, "true"),
         ({"doubleValue": 0.5}, "0.5"),
-        ({"arrayValue": {"values": [{"intValue": "1"}]}}, '{"values": [{"intValue": "1"}]}'),
+        ({"arrayValue": {"values": [{"intValue": "1"}, {"stringValue": "é"}, {}]}}, '[1,"é",null]'),
+        ({"array_value": {"values": [{"int_value": 1}, {"bool_value": False}]}}, "[1,false]"),
+        ({"kvlistValue": {"values": [{"key": "a", "value": {"intValue": "1"}}]}}, '{"a":1}'),
+        ({"stringValue": None, "intValue": 12}, "12"),
         ({}, ""),
     ],
 )
@@ -83,11 +87,25 @@ def test_an_error_is_told_as_zipkin_tells_it() -> None:
     assert fine.error is None
 
 
-def test_a_kind_that_is_none_is_internal() -> None:
-    assert [span.kind for kind in (-1, 0, 1, 2, 6, "x") for span in spans_from_otlp(request(kind=kind))] == [
+def test_a_kind_that_nobody_gave_is_internal_and_one_that_is_none_is_refused() -> None:
+    assert [span.kind for kind in (None, 0, 1, 2) for span in spans_from_otlp(request(kind=kind))] == [
         *["INTERNAL"] * 3,
         "SERVER",
-        *["INTERNAL"] * 2,
+    ]
+    with pytest.raises(ValueError, match="6 is none of SPAN_KIND_UNSPECIFIED"):
+        list(spans_from_otlp(request(kind=6)))
+
+
+def test_a_span_that_is_not_understood_costs_no_other() -> None:
+    told: list[Illegible] = []
+    read = list(spans_from_otlp([request(spanId=""), request(), request(traceId=""), {"spans": 7}], told.append))
+
+    assert [span.id for span in read] == ["2" * 16]
+    assert [each.trace_id for each in told] == ["1" * 32, None, None]
+    assert [each.says.split(": ")[1] for each in told] == [
+        "it has no id",
+        "it has no trace id",
+        "it has no resourceSpans",
     ]
 
 

@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+from journey import Trace
 from journey.lookup import find
 from journey.source import Recorded
 
@@ -38,3 +40,45 @@ def test_a_client_and_a_server_that_share_an_id_are_two_spans_and_a_report_that_
     found = Recorded((client, *ORDERS[0].spans, replace(ORDERS[0].spans[0], duration=7))).trace(ORDERS[0].id)
 
     assert found and found.spans == (client, *ORDERS[0].spans)
+
+
+@pytest.mark.parametrize("key", ["1" * 16, "abcdef" * 5 + "00", "0" * 32, "a=b", "salt and pepper", "shop/1"])
+def test_a_key_is_found_whatever_it_looks_like(key: str) -> None:
+    keyed = replace(ORDERS[0].spans[1], tags={"messaging.kafka.message.key": key})
+    source = Recorded((keyed, *ORDERS[1].spans))
+
+    assert find(source, key) == [Trace(keyed.trace_id, (keyed,))]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://localhost:9411/zipkin/traces/{id}",
+        "https://tracing.example/zipkin/traces/{id}?x=1#y ",
+        "localhost:9411/zipkin/traces/{id}",
+        "http://localhost:9411/zipkin/?traceId={id}&lookback=1h",
+        "http://127.0.0.1:9411/api/v2/trace/{id}",
+        "http://localhost:8080/journeys/{id}",
+    ],
+)
+def test_a_trace_is_found_by_the_address_of_its_page(address: str) -> None:
+    assert find(RECORDED, address.format(id=ORDERS[2].id)) == [ORDERS[2]]
+    assert find(RECORDED, address.format(id=ORDERS[2].id.upper())) == [ORDERS[2]]
+    assert find(RECORDED, address.format(id="f" * 32)) == []
+
+
+def test_files_say_what_is_in_them_and_nothing_of_zipkin() -> None:
+    assert Recorded(()).hint == "There is no trace in them."
+    assert Recorded(ORDERS[0].spans).hint.startswith("There is 1 trace in them, from 2027-01-15 08:00:00 UTC to ")
+    assert RECORDED.hint == "There are 5 traces in them, from 2027-01-15 08:00:00 UTC to 2027-01-15 08:04:00 UTC."
+
+
+def test_spans_of_one_trace_that_have_half_its_id_are_in_it() -> None:
+    # B3 allows both lengths; Zipkin joins them with STRICT_TRACE_ID=false.
+    id = "9c526c826e15139ec8de4b4a0a7d4a9c"
+    first, *rest = (replace(span, trace_id=id) for span in ORDERS[0].spans)
+    halves = [replace(span, trace_id=length) for span, length in zip(rest, (id[16:], "0" * 16 + id[16:]), strict=False)]
+    source = Recorded((*halves, first, *ORDERS[1].spans))
+
+    assert source.trace(id) == source.trace(id[16:]) == Trace(id, (first, *rest[:2]))
+    assert source.latest(5) == [ORDERS[1], source.trace(id)]

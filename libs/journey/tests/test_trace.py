@@ -63,6 +63,23 @@ def test_a_bare_error_tag_is_an_error() -> None:
     assert Span.from_zipkin({"traceId": "1", "id": "2", "tags": {"error": ""}}).error is not None
 
 
+@pytest.mark.parametrize(
+    ("tags", "says"),
+    [
+        ({"error": "true", "http.response.status_code": "503"}, "HTTP 503"),
+        ({"error": "503", "http.status_code": "503"}, "HTTP 503"),
+        ({"error": "true", "error.type": "500", "http.response.status_code": "500"}, "HTTP 500"),
+        ({"error": "boom", "error.type": "500", "http.response.status_code": "500"}, "HTTP 500"),
+        ({"error": "down", "otel.status_description": "down", "http.status_code": "502"}, "HTTP 502: down"),
+        ({"error": "true", "error.type": "ReadTimeout", "http.response.status_code": "504"}, "HTTP 504: ReadTimeout"),
+        ({"error": "refused with 400", "http.status_code": "400"}, "refused with 400"),
+        ({"http.response.status_code": "404"}, None),
+    ],
+)
+def test_an_http_error_says_its_status_code(tags: dict[str, str], says: str | None) -> None:
+    assert Span.from_zipkin({"traceId": "1", "id": "2", "tags": tags}).error == says
+
+
 def test_spans_are_sorted_by_start_and_those_without_come_last() -> None:
     order = recorded("order")
     trace = Trace.from_zipkin(

@@ -13,7 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from click.testing import CliRunner
 from journey import ORDER_EDGES, ORDER_JOURNEY, Calls, JourneyDiffers, dependencies, fetch, fetch_many, wait_for
+from journey.cli import main
+from journey.zipkin import NotZipkin, search
 
 RECORDED = Path(__file__).parent / "recorded"
 ORDER = "0af7651916cd43dd8448eb211c80319d"
@@ -255,3 +258,81 @@ def test_a_zipkin_on_this_machine_is_asked_without_the_proxy(zipkin: Zipkin, mon
     assert fetch(zipkin.url, ORDER, requests.Session())
     with pytest.raises(requests.exceptions.ProxyError):
         fetch("http://zipkin.example:9411", ORDER)
+
+
+ANSWERS_OF_OTHERS = ("<html>", {"status": "fine"}, [7], [[{"name": "x"}]], [[{"traceId": "1" * 32, "id": 7}]])
+
+
+@pytest.mark.parametrize("content", ANSWERS_OF_OTHERS)
+def test_a_server_that_is_not_zipkin_is_told(zipkin: Zipkin, content: Any) -> None:
+    zipkin.before = [lambda: (200, content)] * 4
+    asked: list[Callable[[], object]] = [
+        lambda: fetch(zipkin.url, ORDER),
+        lambda: fetch_many(zipkin.url, [ORDER, "1" * 32]),
+        lambda: search(zipkin.url),
+        lambda: dependencies(zipkin.url),
+    ]
+
+    for ask in asked:
+        with pytest.raises(NotZipkin, match="answers, and not as Zipkin does"):
+            ask()
+
+
+def test_a_page_that_another_server_does_not_have_is_no_trace_that_zipkin_does_not_have(zipkin: Zipkin) -> None:
+    zipkin.before = [lambda: (404, "Not Found")]
+
+    with pytest.raises(requests.HTTPError):
+        fetch(zipkin.url, ORDER)
+
+
+@pytest.mark.parametrize("command", [("show", ORDER), ("doctor", "--last", "1"), ("doctor", ORDER)])
+@pytest.mark.parametrize("answer", [(200, "<html>"), (200, {"status": "fine"}), (404, "Not Found")])
+def test_the_commands_tell_a_server_that_is_not_zipkin_in_a_line(
+    zipkin: Zipkin, command: tuple[str, ...], answer: tuple[int, Any]
+) -> None:
+    zipkin.before = [lambda: answer]
+    said = CliRunner().invoke(main, [*command, "--zipkin", zipkin.url])
+
+    assert said.exit_code == 2
+    assert "Is it Zipkin" in said.stderr
+    assert len(said.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("id", [None, "", "order-1", "1" * 33, "0x1", 7])
+def test_what_is_no_trace_id_is_told(zipkin: Zipkin, id: Any) -> None:
+    with pytest.raises(ValueError, match="is no trace id"):
+        fetch(zipkin.url, id)
+    with pytest.raises(ValueError, match="is no trace id"):
+        fetch_many(zipkin.url, [ORDER, id])
+    assert zipkin.looks == []
+
+
+@pytest.mark.parametrize("upper", ["", "9" * 16, ORDER[:16]])
+def test_a_zipkin_that_knows_traces_by_half_their_ids_is_understood(zipkin: Zipkin, upper: str) -> None:
+    # STRICT_TRACE_ID=false: spans of one trace may have its id in several lengths.
+    half, other = ORDER[16:], "1" * 32
+    spans = [{"traceId": upper + half, "id": "1" * 16}, {"traceId": half, "id": "2" * 16, "parentId": "1" * 16}]
+    zipkin.before = [lambda: (200, [spans, [{"traceId": other, "id": "1" * 16}], []])]
+    found = fetch_many(zipkin.url, [ORDER, other, "2" * 32])
+
+    assert list(found) == [ORDER, other]
+    assert {span.trace_id for span in found[ORDER].spans} == {upper + half}
+
+
+def test_one_trace_is_found_under_every_spelling_of_its_id(zipkin: Zipkin) -> None:
+    zipkin.traces[ORDER] = recorded("order")
+
+    assert list(fetch_many(zipkin.url, [ORDER, ORDER.upper()])) == [ORDER, ORDER.upper()]
+
+
+def test_a_value_with_the_word_that_parts_conditions_is_found(zipkin: Zipkin) -> None:
+    def order(id: str, key: str) -> list[Any]:
+        return [{"traceId": id * 32, "id": "1" * 16, "tags": {"key": key, "topic": "orders"}}]
+
+    zipkin.before = [lambda: (200, [order("1", "salt and pepper"), order("2", "salt"), order("3", "salt and sugar")])]
+    found = search(zipkin.url, tags={"key": "salt and pepper", "topic": "orders"}, limit=5)
+    query = parse_qs(urlsplit(zipkin.looks[0]).query)
+
+    assert [trace.id for trace in found] == ["1" * 32]
+    assert query["annotationQuery"] == ["key and topic=orders"]
+    assert query["limit"] == ["1000"]

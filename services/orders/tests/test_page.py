@@ -54,7 +54,9 @@ def test_the_page_is_served(visitor: FlaskClient, path: str) -> None:
     assert Markup(answer.text).attributes("body") == [{"data-zipkin-url": ZIPKIN}]
 
 
-@pytest.mark.parametrize("name", ["0", TRACE[1:], TRACE + "0", "g" + TRACE[1:], TRACE + "%0A", "%3Cscript%3E"])
+@pytest.mark.parametrize(
+    "name", ["0", "0" * 16, "0" * 32, TRACE[1:], TRACE + "0", "g" + TRACE[1:], TRACE + "%0A", "%3Cscript%3E"]
+)
 def test_what_is_no_trace_id_is_not_found_and_the_page_says_so(visitor: FlaskClient, name: str) -> None:
     answer = visitor.get(f"/journeys/{name}")
 

@@ -10,12 +10,12 @@ from journey.trace import Node, Trace
 
 def of_trace(trace: Trace) -> str:
     """Write a trace with its spans in the order of the tree."""
-    times = [(span.start, span.end) for span in trace.spans if span.start is not None and span.end is not None]
+    times = [time for span in trace.spans for time in (span.start, span.end) if time is not None]
     return json.dumps(
         {
             "trace_id": trace.id,
-            "start": min((start for start, _ in times), default=None),
-            "duration": max(end for _, end in times) - min(start for start, _ in times) if times else None,
+            "start": min((span.start for span in trace.spans if span.start is not None), default=None),
+            "duration": max(times) - min(times) if times else None,
             "errors": sum(span.error is not None for span in trace.spans),
             "spans": [_span(node) for node in trace.tree() if node.span],
             "missing_parents": [node.id for node in trace.tree() if node.span is None],

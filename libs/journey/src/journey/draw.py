@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from journey.clocks import clock_fault, clocks_differ
 from journey.queues import Wait, queue_wait
 from journey.trace import Node, Span, Trace
 from journey.words import count, cut, lasting, plain
@@ -72,7 +73,7 @@ def draw(
 
 
 def summary(trace: Trace) -> str:
-    """Count spans, services and errors of a trace, and say how long it took."""
+    """Count spans, services and errors of a trace, and say how long it took, if its clocks agree."""
     bounds = _bounds(trace)
     services = len({span.service for span in trace.spans if span.service})
     errors = sum(span.error is not None for span in trace.spans)
@@ -81,7 +82,12 @@ def summary(trace: Trace) -> str:
         count(services, "service"),
         *([count(errors, "error")] * bool(errors)),
     ]
-    return ", ".join(counts) + (f", {lasting(bounds[1] - bounds[0])} in all" if bounds else "")
+    if bounds:
+        doubt = ", by clocks that differ" if clocks_differ(trace) else ""
+        counts.append(f"{lasting(bounds[1] - bounds[0])} in all{doubt}")
+    if trace.left_out:
+        counts.append(f"{len(trace.left_out)} more not understood")
+    return ", ".join(counts)
 
 
 def _in_columns(lines: Sequence[_Line], width: int, bounds: Period | None, absent: set[int]) -> Iterator[str]:
@@ -119,6 +125,8 @@ def _lines(trace: Trace) -> Iterator[_Line]:
             yield _Line("the parents of the next span lead back to itself:")
         if wait := queue_wait(node):
             yield _Line(f"{rail}┊  {_waited(wait, node)}", period=_waiting(wait, node.span), ink="░", tone="wait")
+        if fault := clock_fault(node):
+            yield _Line(f"{rail}┊  {fault}", tone="wait")
         below = f"{rail}{onward}{'│  ' if node.children else ''}"
         tone: Tone = "error" if node.span.error else ""
         again = " (duplicate)" if node.span.tags.get(DUPLICATE_TAG) == "true" else ""
@@ -149,7 +157,7 @@ def _waiting(wait: Wait, span: Span) -> Period | None:
 
 
 def _running(span: Span) -> Period | None:
-    return None if span.start is None or span.end is None else (span.start, span.end)
+    return None if span.start is None or span.end is None else (span.start, max(span.start, span.end))
 
 
 def _bounds(trace: Trace) -> Period | None:

@@ -2,17 +2,22 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
-from typing import Protocol
+from typing import Final, Protocol
 
 import requests
 
 from journey import zipkin
+from journey.illegible import Illegible
 from journey.trace import Identity, Span, Trace
+from journey.words import moment
 
 # A search brings so many traces at most.
 MANY = 100
+# The upper half of a trace id of 64 bits.
+_NOTHING: Final = "0" * 16
 
 
 class Source(Protocol):
@@ -22,6 +27,10 @@ class Source(Protocol):
     """
 
     name: str
+
+    @property
+    def hint(self) -> str:
+        """What helps if something is not there."""
 
     def trace(self, trace_id: str) -> Trace | None:
         """Return the trace of this id; None where it is not there."""
@@ -41,6 +50,11 @@ class Source(Protocol):
 
 class ZipkinSource:
     """A Zipkin, asked anew each time."""
+
+    hint = (
+        "What happens comes about a second later; Zipkin forgets the oldest, and all when it stops: --otlp FILE reads "
+        "files of the Collector."
+    )
 
     def __init__(self, url: str, session: requests.Session | None = None) -> None:
         self.name = f"Zipkin at {url}"
@@ -80,21 +94,38 @@ class Recorded:
 
     name = "the files"
 
-    def __init__(self, spans: Iterable[Span]) -> None:
+    def __init__(self, spans: Iterable[Span], left_out: Collection[Illegible] = ()) -> None:
         found: dict[str, dict[Identity, Span]] = defaultdict(dict)
-        for span in sorted(spans, key=lambda span: span.start or 0):
-            found[span.trace_id].setdefault(span.identity, span)
-        self._traces = {id: Trace(id, tuple(of_trace.values())) for id, of_trace in found.items()}
+        by_start = sorted(spans, key=lambda span: span.start or 0)
+        ids = {span.trace_id for span in by_start}
+        self._longer = {id[16:]: id for id in ids if len(id) == 32 and not id.startswith(_NOTHING)}
+        for span in by_start:
+            id = self._key(span.trace_id)
+            joined = span.trace_id != id and not id.startswith(_NOTHING)
+            found[id].setdefault(span.identity, replace(span, trace_id=id) if joined else span)
+        said: dict[str, list[str]] = defaultdict(list)
+        for each in left_out:  # told of while the spans were read
+            said[self._key(each.trace_id or "")].append(each.says)
+        self._traces = {
+            id: Trace(next(iter(of_trace.values())).trace_id, tuple(of_trace.values()), tuple(said[id]))
+            for id, of_trace in found.items()
+        }
+        self._of_tags: dict[str, Mapping[str, Mapping[str, Trace]]] = {}
+
+    @property
+    def hint(self) -> str:
+        if not self._traces:
+            return "There is no trace in them."
+        first, last = self._sorted[-1].spans[0].start, self._sorted[0].spans[0].start
+        return f"There {_are(len(self._traces))} in them, from {moment(first or 0)} to {moment(last or 0)}."
 
     def trace(self, trace_id: str) -> Trace | None:
-        wanted = trace_id.lower()
-        return self._traces.get(wanted) or self._traces.get(wanted.rjust(32, "0"))
+        return self._traces.get(self._key(trace_id))
 
     def having(self, tags: Mapping[str, str]) -> list[Trace]:
-        wanted = tags.items()
-        return [each for each in self._sorted if wanted <= {tag for span in each.spans for tag in span.tags.items()}][
-            :MANY
-        ]
+        found = [self._by_value(name).get(value, {}) for name, value in tags.items()]
+        fewest = min(found, key=len)
+        return [trace for id, trace in fewest.items() if all(id in each for each in found)][:MANY]
 
     def latest(self, count: int, service: str | None = None) -> list[Trace]:
         return [trace for trace in self._sorted if _has(trace, service)][:count]
@@ -109,10 +140,26 @@ class Recorded:
     def _sorted(self) -> list[Trace]:
         return sorted(self._traces.values(), key=lambda trace: trace.spans[0].start or 0, reverse=True)
 
+    def _key(self, trace_id: str) -> str:
+        """Return a trace id of 128 bits. Of a trace whose ids differ in length, as with B3, it is the longer one."""
+        id = trace_id.lower().zfill(32)
+        return self._longer.get(id[16:], id) if id.startswith(_NOTHING) else id
+
+    def _by_value(self, name: str) -> Mapping[str, Mapping[str, Trace]]:
+        """Return the traces that have a tag of a name, by its value and by their ids; the latest first."""
+        if name not in self._of_tags:
+            by_value: dict[str, dict[str, Trace]] = defaultdict(dict)
+            for trace in self._sorted:
+                for span in trace.spans:
+                    if (value := span.tags.get(name)) is not None:
+                        by_value[value][trace.id] = trace
+            self._of_tags[name] = by_value
+        return self._of_tags[name]
+
 
 def _has(trace: Trace, service: str | None) -> bool:
     return service is None or any(span.service.lower() == service.lower() for span in trace.spans)
 
 
-def _tags(trace: Trace) -> set[tuple[str, str]]:
-    return {tag for span in trace.spans for tag in span.tags.items()}
+def _are(traces: int) -> str:
+    return "is 1 trace" if traces == 1 else f"are {traces} traces"

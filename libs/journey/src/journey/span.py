@@ -1,8 +1,13 @@
 """A span, as Zipkin and files have it."""
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
+
+_HTTP_STATUS: Final = ("http.response.status_code", "http.status_code")
+KINDS: Final = ("SERVER", "CLIENT", "PRODUCER", "CONSUMER", "INTERNAL")
 
 
 class Identity(NamedTuple):
@@ -25,7 +30,7 @@ class Span:
     parent_id: str | None
     name: str
     service: str
-    kind: str  # SERVER, CLIENT, PRODUCER, CONSUMER or INTERNAL
+    kind: str  # one of KINDS
     start: int | None = None
     duration: int | None = None
     remote_service: str | None = None
@@ -33,18 +38,27 @@ class Span:
 
     @classmethod
     def from_zipkin(cls, span: Mapping[str, Any]) -> Self:
-        """Read a span of Zipkin's API v2. KeyError where it has no id or no trace id."""
+        """Read a span of Zipkin's API v2.
+
+        ValueError, KeyError, TypeError or AttributeError if it is none: without an id or a trace id, of a kind that is
+        none.
+        """
+        ids = {name: (span.get(name) or "").lower() for name in ("traceId", "id", "parentId")}
+        if not ids["traceId"].strip("0") or not ids["id"].strip("0"):
+            raise ValueError("it has no id" if ids["traceId"] else "it has no trace id")
+        if (kind := span.get("kind") or "INTERNAL") not in KINDS:
+            raise ValueError(f"the kind {kind!r} is none of {', '.join(KINDS)}")
         return cls(
-            trace_id=span["traceId"],
-            id=span["id"],
-            parent_id=span.get("parentId"),
-            name=span.get("name", ""),
-            service=span.get("localEndpoint", {}).get("serviceName", ""),
-            kind=span.get("kind", "INTERNAL"),
-            start=span.get("timestamp"),
-            duration=span.get("duration"),
-            remote_service=span.get("remoteEndpoint", {}).get("serviceName"),
-            tags=span.get("tags", {}),
+            trace_id=ids["traceId"],
+            id=ids["id"],
+            parent_id=ids["parentId"] if ids["parentId"].strip("0") else None,
+            name=span.get("name") or "",
+            service=_service(span.get("localEndpoint")) or "",
+            kind=kind,
+            start=_whole(span.get("timestamp")),
+            duration=_whole(span.get("duration")),
+            remote_service=_service(span.get("remoteEndpoint")),
+            tags=_texts(span.get("tags")),
         )
 
     @property
@@ -59,10 +73,38 @@ class Span:
 
     @property
     def error(self) -> str | None:
-        """The error's type and description, as far as Zipkin has them; None without the tag `error`, as in Zipkin."""
+        """The error's type and description, as far as Zipkin has them; None without the tag `error`, as in Zipkin.
+
+        An HTTP error says its status code.
+        """
         if "error" not in self.tags:
             return None
         kind, description = self.tags.get("error.type", ""), self.tags.get("otel.status_description", "")
         if description.startswith(f"{kind}: "):  # OpenTelemetry's own descriptions begin with the type
-            return description
-        return ": ".join(filter(None, (kind, description))) or self.tags["error"]
+            kind = ""
+        told = ": ".join(filter(None, (kind, description))) or self.tags["error"]
+        return _with_status(told, next(filter(None, map(self.tags.get, _HTTP_STATUS)), ""))
+
+
+def _with_status(told: str, status: str) -> str:
+    if not status:
+        return told
+    if told in ("", "true", "false"):  # the tag says no more than that there is an error
+        return f"HTTP {status}"
+    if re.match(rf"{re.escape(status)}\b", told):
+        return f"HTTP {told}"
+    return told if re.search(rf"\b{re.escape(status)}\b", told) else f"HTTP {status}: {told}"
+
+
+def _service(endpoint: Mapping[str, str | None] | None) -> str | None:
+    return (endpoint or {}).get("serviceName")
+
+
+def _whole(number: object) -> int | None:
+    if not isinstance(number, int | None):
+        raise ValueError(f"{number!r} is no number of microseconds")
+    return number
+
+
+def _texts(tags: Mapping[str, Any] | None) -> dict[str, str]:
+    return {name: tag if isinstance(tag, str) else json.dumps(tag) for name, tag in (tags or {}).items()}

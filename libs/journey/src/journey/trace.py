@@ -1,7 +1,7 @@
 """A trace as Zipkin has it, and its spans as a tree."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -17,14 +17,20 @@ class Trace:
 
     id: str
     spans: tuple[Span, ...]
+    left_out: tuple[str, ...] = ()
+    """What is said of spans of this trace that are not understood."""
 
     @classmethod
     def from_zipkin(cls, spans: Iterable[Mapping[str, Any]]) -> Self:
-        """Read a trace of Zipkin's API v2. ValueError where there is no span."""
+        """Read a trace of Zipkin's API v2. ValueError where there is no span. For others see `Span.from_zipkin`.
+
+        With STRICT_TRACE_ID=false Zipkin joins spans by the lower half of their trace ids: the longest is the trace's.
+        """
         read = sorted(map(Span.from_zipkin, spans), key=_by_start)
         if not read:
             raise ValueError("a trace has at least one span")
-        return cls(read[0].trace_id, tuple(read))
+        id = max((span.trace_id for span in read), key=len)
+        return cls(id, tuple(replace(span, trace_id=id) if _joined(span, id) else span for span in read))
 
     def tree(self) -> Iterator[Node]:
         """Go through the tree: each span exactly once, parents before children, siblings by their start.
@@ -46,6 +52,10 @@ class Trace:
     @cached_property
     def _family(self) -> Family:
         return Family(self.spans)
+
+
+def _joined(span: Span, trace_id: str) -> bool:
+    return span.trace_id != trace_id and span.trace_id[-16:] == trace_id[-16:]
 
 
 def _by_start(span: Span) -> tuple[bool, int]:

@@ -7,6 +7,8 @@ def lasting(microseconds: float | None) -> str:
     """Say a duration with a fitting unit."""
     if microseconds is None:
         return "?"
+    if microseconds < 0:
+        return f"-{lasting(-microseconds)}"
     if microseconds < 1_000:
         return f"{microseconds:.0f} µs"
     if microseconds < 1_000_000:

@@ -11,7 +11,7 @@ from flask import Flask, Response, request
 
 STATIC_PATH = "/page"
 # A trace id of 64 bits is what Zipkin shows where the upper half is zero.
-_TRACE_ID = re.compile(r"([0-9a-f]{16}){1,2}")
+_TRACE_ID = re.compile(r"(?!0+$)([0-9a-f]{16}){1,2}")
 
 
 def add_page(app: Flask, *, prefix: str, zipkin_url: str | None, demo_faults: bool) -> None:

@@ -15,13 +15,14 @@ from journey.cli.reading import CannotLook, reading
 from journey.cli.screen import Screen, coloured
 from journey.cli.showing import missing
 from journey.cli.telling import told
-from journey.doctor import SECOND, Case, Verdict, absent, diagnose
-from journey.lookup import find, is_trace_id
+from journey.doctor import SECOND, Case, Remembered, Verdict, absent, diagnose
+from journey.lookup import find, trace_id_of
 from journey.source import Source
 from journey.trace import Trace
 
 EPILOG = """\
-ID is a trace id, a traceparent, the key of a message (an order's id), or a tag like http.route=/orders.
+ID is a trace id, a traceparent, the address of a trace's page, the key of a message (an order's id), or a tag like
+http.route=/orders.
 
 Exit codes: 0 whole; 1 broken; 2 wrong usage, or it cannot be looked at; 3 not whole yet, and nothing is wrong."""
 BUILT_IN = {"orders": ORDER_JOURNEY}
@@ -79,9 +80,10 @@ def doctor(
     traces = _asked_for(source, id, last)
     now, (rows, last_topics) = int(time.time() * SECOND), chain
     given: Counter[Verdict] = Counter()
+    others = Remembered(source)
     screen = Screen(colour)
     for trace in traces:
-        case = Case(trace, source, now, int(patience * SECOND), end_topics={*ends, *last_topics})
+        case = Case(trace, others, now, int(patience * SECOND), end_topics={*ends, *last_topics})
         diagnosis = diagnose(case, rows)
         given[diagnosis.verdict] += 1
         screen.say(as_json.of_diagnosis(diagnosis) if json else told(diagnosis, screen, drawn=id is not None))
@@ -101,7 +103,7 @@ def _asked_for(source: Source, id: str | None, last: int | None) -> list[Trace]:
         return traces
     if id is None:
         raise CannotLook(f"No trace is in {source.name}.")
-    if not is_trace_id(id):
+    if not trace_id_of(id):
         raise CannotLook(missing(source, id))
     finding = absent(source)
     raise CannotLook(f"{finding.cause}, most likely: {finding.says}\n  check: {finding.check}")

@@ -2,16 +2,24 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import requests
 
-from journey.otlp import spans_from_file
+from journey.files import Read, spans_from_file
+from journey.illegible import Illegible
+from journey.otlp import spans_from_otlp
 from journey.source import Recorded, Source, ZipkinSource
+from journey.words import plain
+from journey.zipkin import NotZipkin
+from journey.zipkin_json import spans_from_zipkin
+
+MOST_NAMED: Final = 20
 
 
 class CannotLook(click.ClickException):
@@ -38,16 +46,11 @@ def reading(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that say where traces are, as its argument `source`."""
 
     @zipkin_option
-    @click.option(
-        "--otlp",
-        "files",
-        metavar="FILE",
-        multiple=True,
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Instead of Zipkin: OTLP in JSON lines, such as the Collector's audit files. Several are read together.",
-    )
+    @_files_option("--otlp", "OTLP in JSON, such as the Collector's audit files, answers of Jaeger's or Tempo's API.")
+    @_files_option("--zipkin-file", "Zipkin's JSON, such as its page saves with Download JSON.")
     @functools.wraps(command)
-    def with_source(zipkin: str, files: tuple[Path, ...], **rest: Any) -> None:
+    def with_source(zipkin: str, otlp: tuple[Path, ...], zipkin_file: tuple[Path, ...], **rest: Any) -> None:
+        files = [(file, spans_from_otlp) for file in otlp] + [(file, spans_from_zipkin) for file in zipkin_file]
         source: Source = from_files(files) if files else ZipkinSource(zipkin)
         with answering(source):
             command(source=source, **rest)
@@ -55,9 +58,29 @@ def reading(command: Callable[..., None]) -> Callable[..., None]:
     return with_source
 
 
-def from_files(files: tuple[Path, ...]) -> Recorded:
-    """Read spans from files; a damaged line is named and left out."""
-    return Recorded(span for file in files for span in spans_from_file(file, lambda text: click.echo(text, err=True)))
+def _files_option(name: str, what: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(
+        name,
+        metavar="FILE",
+        multiple=True,
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help=f"Instead of Zipkin: {what} Several files are read together.",
+    )
+
+
+def from_files(files: Iterable[tuple[Path, Read]]) -> Recorded:
+    """Read spans from files; what is not understood is named and left out."""
+    left_out: dict[str, Illegible] = {}
+
+    def leave_out(what: Illegible) -> None:
+        left_out[what.says] = what
+
+    spans = [span for file, read in files for span in spans_from_file(file, read, leave_out)]
+    for says in islice(left_out, MOST_NAMED):
+        click.echo(plain(says), err=True)
+    if len(left_out) > MOST_NAMED:
+        click.echo(f"and so on: {len(left_out)} in all are not understood, and left out", err=True)
+    return Recorded(spans, left_out.values())
 
 
 @contextmanager
@@ -70,7 +93,12 @@ def answering(source: Source) -> Iterator[None]:
 
 
 def unanswered(source: Source, error: requests.RequestException) -> str:
-    """Say that a source does not answer, and what can be done."""
+    """Say that a source does not answer, or not as it should, and what can be done."""
     answer = getattr(error.response, "status_code", None)
-    why = f"answers {answer}" if answer else f"does not answer ({type(error).__name__})"
-    return f"{source.name} {why}. Is it running? --zipkin URL or ZIPKIN_URL names another, --otlp FILE reads files."
+    if isinstance(error, NotZipkin):
+        why = "answers, and not as Zipkin does. Is it Zipkin?"
+    elif answer:
+        why = f"answers {answer}. Is it Zipkin, and running?"
+    else:
+        why = f"does not answer ({type(error).__name__}). Is it running?"
+    return f"{source.name} {why} --zipkin URL or ZIPKIN_URL names another, --otlp FILE reads files."

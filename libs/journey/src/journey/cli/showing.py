@@ -6,12 +6,13 @@ from journey import as_json
 from journey.cli.reading import NotFound, reading
 from journey.cli.screen import Screen, coloured
 from journey.draw import draw
-from journey.lookup import find, is_trace_id
+from journey.lookup import find, trace_id_of
 from journey.source import Source
 from journey.words import plain
 
 EPILOG = """\
-ID is a trace id, a traceparent, the key of a message (an order's id), or a tag like http.route=/orders.
+ID is a trace id, a traceparent, the address of a trace's page, the key of a message (an order's id), or a tag like
+http.route=/orders.
 
 Exit codes: 0 shown; 1 not there; 2 wrong usage, or Zipkin cannot be asked."""
 
@@ -38,12 +39,9 @@ def show(source: Source, id: str, json: bool, colour: bool | None) -> None:
 
 def missing(source: Source, id: str) -> str:
     """Say that nothing was found, and what can be done."""
-    if is_trace_id(id):
-        return (
-            f"Trace {id} is not in {source.name}. It comes about a second after it happened; Zipkin forgets the "
-            "oldest, and all when it stops: --otlp FILE reads files of the Collector."
-        )
+    if trace_id := trace_id_of(id.strip()):
+        return f"Trace {trace_id} is not in {source.name}. {source.hint}"
     return (
-        f"No trace in {source.name} has {plain(id)}. It comes about a second after its first message was sent; Zipkin "
-        "forgets the oldest, and all when it stops. Spans have a message's key with AIOKAFKA_OTEL_RECORD_KEY=true."
+        f"No trace in {source.name} has {plain(id)}. {source.hint} Spans have a message's key with "
+        "AIOKAFKA_OTEL_RECORD_KEY=true."
     )

@@ -34,6 +34,7 @@ class Cause(StrEnum):
     NOT_SENT = "not sent"
     MISPLACED = "wrong parent"
     TWO_STARTS = "several starts"
+    NOT_UNDERSTOOD = "not understood"
     POLLED = "only polled"
     NOBODY = "nobody reads the topic"
 
@@ -82,7 +83,10 @@ CHECKS: Final[Mapping[Cause, str]] = {
         "OTEL_TRACES_SAMPLER of the sender, and whether its caller's traceparent ends in 00; does its exporter reach "
         "the same Collector?"
     ),
-    Cause.EVICTED: "MEM_MAX_SPANS and restarts of Zipkin; files that the Collector writes (--otlp) remember longer.",
+    Cause.EVICTED: (
+        "how long spans are kept: MEM_MAX_SPANS and restarts of what keeps them, files that were put aside. Files that "
+        "the Collector writes (--otlp) remember longest."
+    ),
     Cause.RETRY: "look again when it is due; the error of the try before says why.",
     Cause.DEAD: (
         "the error of the last try says why; when that is mended, send the letter back (eventbus dlq list, eventbus "
@@ -98,6 +102,7 @@ CHECKS: Final[Mapping[Cause, str]] = {
         " be current."
     ),
     Cause.TWO_STARTS: "does a caller use one traceparent, or one trace id, for several journeys?",
+    Cause.NOT_UNDERSTOOD: "what wrote the file: which version, which format? What is said of the span is what to mend.",
     Cause.POLLED: "should anything come of it? Then what handles the message begins no span, or is not instrumented.",
     Cause.NOBODY: (
         "should anybody read it? Then the reader has never run, or is not instrumented. Where the journey is meant to "

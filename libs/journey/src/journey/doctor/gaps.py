@@ -24,6 +24,12 @@ def missing_parents(case: Case) -> Iterator[Finding]:
             yield _missing(case, node)
 
 
+def not_understood(case: Case) -> Iterator[Finding]:
+    """Find spans that are there and could not be read: nobody knows what they say."""
+    for says in case.trace.left_out:
+        yield Finding(Cause.NOT_UNDERSTOOD, f"{says}.", about=case.trace.id)
+
+
 def several_starts(case: Case) -> Iterator[Finding]:
     """Find traces in which several spans have no parent at all, or whose parents lead back to themselves."""
     starts = [node.span for node in case.nodes if node.span and case.begins(node.span)]

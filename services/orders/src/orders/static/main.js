@@ -196,7 +196,7 @@ for (const button of document.querySelectorAll("[data-copies]")) {
 function followAddress() {
   const [, asked] = /\/journeys\/([^/]+)$/.exec(location.pathname) ?? [];
   const traceId = asked?.toLowerCase();
-  if (traceId && /^([0-9a-f]{16}){1,2}$/.test(traceId)) return show(traceId);
+  if (traceId && /^(?!0+$)([0-9a-f]{16}){1,2}$/.test(traceId)) return show(traceId);
   showNothing(asked ? "no-trace-id" : zipkinUrl ? "none" : "no-zipkin");
 }
 

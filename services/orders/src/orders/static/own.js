@@ -2,7 +2,7 @@
 
 const NAME = "one-order-one-trace.orders";
 const MOST = 50; // all their trace ids fit into one address
-const TRACE_ID = /^([0-9a-f]{16}){1,2}$/;
+const TRACE_ID = /^(?!0+$)([0-9a-f]{16}){1,2}$/;
 
 let orders = load();
 

@@ -1,0 +1,86 @@
+"""JSON in files, as people have it: a document a line or over many lines, with and without a byte order mark."""
+
+import codecs
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from journey.illegible import Illegible, LeaveOut
+from journey.trace import Span
+
+Read = Callable[[Any, LeaveOut], Iterator[Span]]
+_CONTENT: Final = re.compile(r"\S")
+_MARKS: Final = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+def spans_from_file(file: Path, read: Read, left_out: LeaveOut) -> Iterator[Span]:
+    """Read the spans of a file; `left_out` is told of what is not understood, with its place."""
+    for line, document in _documents(file, left_out):
+
+        def with_place(what: Illegible, line: int = line) -> None:
+            left_out(replace(what, says=f"{file}, line {line}, {what.says}, and left out"))
+
+        yield from read(document, with_place)
+
+
+def _documents(file: Path, left_out: LeaveOut) -> Iterator[tuple[int, Any]]:
+    """Go through the documents, each with the line that it begins in."""
+    with file.open(encoding=_encoding(file), errors="replace") as lines:
+        first = next((line for line in lines if line.strip()), "")
+    whole = [] if _is_json(first) else list(_over_lines(file, left_out))
+    yield from whole or _by_lines(file, left_out)
+
+
+def _by_lines(file: Path, left_out: LeaveOut) -> Iterator[tuple[int, Any]]:
+    with file.open(encoding=_encoding(file), errors="replace") as lines:
+        since = 0
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                document = json.loads(line)
+            except (ValueError, RecursionError):
+                since = since or number
+                continue
+            if since:
+                left_out(_no_json(file, since, number - 1))
+            since = 0
+            yield number, document
+        if since:
+            left_out(_no_json(file, since, number))
+
+
+def _over_lines(file: Path, left_out: LeaveOut) -> Iterator[tuple[int, Any]]:
+    """Go through documents that follow each other in any layout, as long as they are JSON."""
+    text, decoder = file.read_text(encoding=_encoding(file), errors="replace"), json.JSONDecoder()
+    line, counted, end = 1, 0, 0
+    while found := _CONTENT.search(text, end):
+        line, counted = line + text.count("\n", counted, found.start()), found.start()
+        try:
+            document, end = decoder.raw_decode(text, found.start())
+        except (ValueError, RecursionError):
+            if end:
+                left_out(_no_json(file, line, line + text.rstrip().count("\n", found.start())))
+            return
+        yield line, document
+
+
+def _no_json(file: Path, first: int, last: int) -> Illegible:
+    place = f"line {first}, is" if first == last else f"lines {first} to {last}, are"
+    return Illegible(f"{file}, {place} no JSON, and left out")
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _encoding(file: Path) -> str:
+    with file.open("rb") as content:
+        return _MARKS.get(content.read(2), "utf-8-sig")
