@@ -155,16 +155,20 @@ def test_an_event_loop_that_is_blocked_is_noticed_in_its_time(clock: type[Clock]
 
 def test_an_event_loop_that_beats_is_left_alone(clock: type[Clock], monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[str] = []
-    long_enough = threading.Event()
+    beats: list[Callable[[], None]] = []
+    begun, long_enough = threading.Event(), threading.Event()
+
+    def beat_now_and_then() -> None:
+        begun.wait(timeout=60)
+        if clock.seconds % 20 == 0:
+            beats[0]()
+        if clock.seconds > 1000:
+            long_enough.set()
+
+    monkeypatch.setattr(clock, "each_second", beat_now_and_then)
     with watched_loop(30, ended.append) as beat:
-
-        def beat_now_and_then() -> None:
-            if clock.seconds % 20 == 0:
-                beat()
-            if clock.seconds > 1000:
-                long_enough.set()
-
-        monkeypatch.setattr(clock, "each_second", beat_now_and_then)
+        beats.append(beat)
+        begun.set()
         long_enough.wait(timeout=60)
 
     assert clock.seconds > 1000
