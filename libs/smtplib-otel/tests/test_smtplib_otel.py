@@ -14,7 +14,7 @@ from aiosmtpd.controller import Controller, UnixSocketController
 from aiosmtpd.lmtp import LMTP as LMTPProtocol
 from aiosmtpd.smtp import SMTP as SMTPProtocol
 from opentelemetry.instrumentation.utils import suppress_instrumentation
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -381,3 +381,50 @@ def test_the_example_of_the_readme_works(port: int, exported: InMemorySpanExport
     exec(example, {"provider": provider})
 
     assert [span.name for span in exported.get_finished_spans()] == ["send email"]
+
+
+class FailsAtStart(SpanProcessor):
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        raise RuntimeError("no span today")
+
+
+class FailsAtEnd(SpanProcessor):
+    def on_end(self, span: ReadableSpan) -> None:
+        raise RuntimeError("no end today")
+
+
+@pytest.mark.parametrize("failing", [FailsAtStart, FailsAtEnd])
+def test_a_tracer_that_fails_costs_no_email_and_makes_no_second_one(
+    failing: type[SpanProcessor],
+    port: int,
+    office: PostOffice,
+    provider: TracerProvider,
+    exported: InMemorySpanExporter,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    provider.add_span_processor(failing())
+    with smtplib.SMTP("127.0.0.1", port) as server:
+        server.send_message(message())
+
+    assert len(office.accepted) == 1
+    assert "today" in caplog.text
+
+
+def test_an_error_stays_that_of_smtplib_if_the_tracer_fails_too(
+    port: int, provider: TracerProvider, exported: InMemorySpanExporter
+) -> None:
+    provider.add_span_processor(FailsAtEnd())
+    with smtplib.SMTP("127.0.0.1", port) as server, pytest.raises(smtplib.SMTPRecipientsRefused):
+        server.send_message(message(REFUSED))
+
+
+def test_a_host_or_port_that_only_a_socket_understands_costs_no_connection(
+    port: int, office: PostOffice, exported: InMemorySpanExporter
+) -> None:
+    server = smtplib.SMTP()
+    server.connect(None, port)  # type: ignore[arg-type]
+    with server:
+        server.send_message(message())
+
+    assert len(office.accepted) == 1
+    assert "server.address" not in attributes(exported.get_finished_spans()[0])

@@ -2,8 +2,12 @@
 
 No span holds an address of a person or a part of a message. That is why an error is recorded by its type and
 SMTP code only: the texts of smtplib's exceptions quote addresses, and so can the code lines in a stack trace.
+
+Whatever tracer and span processors do, the e-mail is sent once, and its error is smtplib's: the log says what could not
+be recorded.
 """
 
+import logging
 import smtplib
 from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import version
@@ -24,6 +28,8 @@ __all__ = ["SMTPInstrumentor"]
 # The names that the semantic conventions do not have.
 REFUSED_RECIPIENTS: Final = "smtp.recipients.refused"
 STATUS_CODE: Final = "smtp.response.status_code"
+
+_log = logging.getLogger(__name__)
 
 _SENDING = context.create_key("smtplib-otel-sending")
 _SERVER = "_smtplib_otel_server"
@@ -61,7 +67,10 @@ def _connect(
     connect: Callable[..., Any], connection: smtplib.SMTP, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Any:
     reply = connect(*args, **kwargs)
-    setattr(connection, _SERVER, _server(connection.default_port, *args, **kwargs))
+    try:
+        setattr(connection, _SERVER, _server(connection.default_port, *args, **kwargs))
+    except Exception:  # a socket takes ports by name, hosts as bytes, None for this host
+        _log.debug("the server of a connection is not known", exc_info=True)
     return reply
 
 
@@ -85,31 +94,46 @@ def _spanned(tracer: Tracer) -> Callable[..., Any]:
         # send_message calls sendmail: the outer one has the span.
         if not is_instrumentation_enabled() or context.get_value(_SENDING) is connection:
             return wrapped(*args, **kwargs)
-        attributes = {
-            "service.peer.name": "smtp",
-            NETWORK_PROTOCOL_NAME: "lmtp" if isinstance(connection, smtplib.LMTP) else "smtp",
-            **getattr(connection, _SERVER, {}),
-        }
-        with tracer.start_as_current_span(
-            "send email",
-            kind=SpanKind.CLIENT,
-            attributes=attributes,
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
-            token = context.attach(context.set_value(_SENDING, connection))
-            try:
-                refused = wrapped(*args, **kwargs)
-            except BaseException as error:
-                _record(span, error)
-                raise
-            finally:
-                context.detach(token)
-            if isinstance(refused, dict) and refused:
-                span.set_attribute(REFUSED_RECIPIENTS, len(refused))
-            return refused
+        try:
+            span = _start(tracer, connection)
+        except Exception:  # a tracer may be anyone's
+            _log.exception("an e-mail is sent without its span")
+            return wrapped(*args, **kwargs)
+        token = context.attach(context.set_value(_SENDING, connection, trace.set_span_in_context(span)))
+        refused, failure = None, None
+        try:
+            refused = wrapped(*args, **kwargs)
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            context.detach(token)
+            _finish(span, refused, failure)
+        return refused
 
     return send
+
+
+def _start(tracer: Tracer, connection: smtplib.SMTP) -> Span:
+    attributes = {
+        "service.peer.name": "smtp",
+        NETWORK_PROTOCOL_NAME: "lmtp" if isinstance(connection, smtplib.LMTP) else "smtp",
+        **getattr(connection, _SERVER, {}),
+    }
+    return tracer.start_span("send email", kind=SpanKind.CLIENT, attributes=attributes)
+
+
+def _finish(span: Span, refused: Any, failure: BaseException | None) -> None:
+    try:
+        try:
+            if failure is not None:
+                _record(span, failure)
+            elif isinstance(refused, dict) and refused:
+                span.set_attribute(REFUSED_RECIPIENTS, len(refused))
+        finally:
+            span.end()
+    except Exception:  # as above; raising would have the e-mail sent again
+        _log.exception("the span of an e-mail is not fully recorded")
 
 
 def _record(span: Span, error: BaseException) -> None:
