@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from journey import Span, Trace
-from journey.doctor import SECOND, Case, Cause, Diagnosis, diagnose
+from journey.doctor import SECOND, Case, Cause, Diagnosis, Remembered, diagnose
 from journey.doctor.case import ASKED_AT_MOST
 from journey.source import Recorded
 
@@ -130,3 +130,18 @@ def test_a_thousand_messages_take_no_more_questions_and_no_more_findings_than_tw
 def fan(kind: str, n: int) -> tuple[list[Span], *tuple[Span, ...]]:
     spans, others = fan_out(kind, n)
     return (spans, *others)
+
+
+def test_what_was_asked_for_one_trace_is_not_asked_for_the_next() -> None:
+    first, second = (
+        replace(sent(n), trace_id=trace * 32, parent_id=None, tags=sent(0).tags) for n, trace in ((0, "c"), (1, "d"))
+    )
+    gaps = [replace(read(n, below=99), trace_id=trace * 32, tags={}) for n, trace in ((0, "e"), (1, "f"))]
+    source = Counting((first, second, *UNREAD, *gaps))
+    others, asked = Remembered(source), []
+    for each in (first, second, *gaps):
+        diagnose(Case(Trace(each.trace_id, (each,)), others, LATER))
+        asked.append(source.asked)
+
+    assert asked[0] > 2
+    assert (asked[1] - asked[0], asked[3] - asked[2]) == (1, 1), "only what its service began then is another question"

@@ -15,7 +15,7 @@ from journey.cli.reading import CannotLook, reading
 from journey.cli.screen import Screen, coloured
 from journey.cli.showing import missing
 from journey.cli.telling import told
-from journey.doctor import SECOND, Case, Verdict, absent, diagnose
+from journey.doctor import SECOND, Case, Remembered, Verdict, absent, diagnose
 from journey.lookup import find, trace_id_of
 from journey.source import Source
 from journey.trace import Trace
@@ -80,9 +80,10 @@ def doctor(
     traces = _asked_for(source, id, last)
     now, (rows, last_topics) = int(time.time() * SECOND), chain
     given: Counter[Verdict] = Counter()
+    others = Remembered(source)
     screen = Screen(colour)
     for trace in traces:
-        case = Case(trace, source, now, int(patience * SECOND), end_topics={*ends, *last_topics})
+        case = Case(trace, others, now, int(patience * SECOND), end_topics={*ends, *last_topics})
         diagnosis = diagnose(case, rows)
         given[diagnosis.verdict] += 1
         screen.say(as_json.of_diagnosis(diagnosis) if json else told(diagnosis, screen, drawn=id is not None))

@@ -16,12 +16,13 @@ from journey.doctor.failures import failed
 from journey.doctor.finding import Diagnosis, Finding, together
 from journey.doctor.gaps import missing_parents, not_understood, several_starts
 from journey.doctor.messages import unread
+from journey.doctor.remembered import Remembered
 from journey.doctor.strays import lost_after, lost_before
 from journey.report import places
 from journey.source import Source
 from journey.words import moment
 
-__all__ = ["REMARKS", "SECOND", "Case", "Cause", "Diagnosis", "Finding", "Verdict", "absent", "diagnose"]
+__all__ = ["REMARKS", "SECOND", "Case", "Cause", "Diagnosis", "Finding", "Remembered", "Verdict", "absent", "diagnose"]
 
 RULES: Final[Sequence[Callable[[Case], Iterator[Finding]]]] = (
     missing_parents,
