@@ -1,8 +1,10 @@
 """One trace in every spelling has one verdict; what is not understood is named, and the journey is not whole then."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -87,12 +89,30 @@ def test_a_span_that_is_not_understood_is_named_and_costs_no_other(
 
 
 def test_a_span_of_zipkin_that_is_not_understood_is_named_and_costs_no_other(doctor: Callable[..., Result]) -> None:
-    oddities = ({"kind": "BATCH"}, {"id": ""}, {"timestamp": "soon"}, {"binaryAnnotations": []})
+    oddities = (
+        {"kind": "BATCH"},
+        {"id": ""},
+        {"timestamp": "soon"},
+        {"timestamp": -1},
+        {"binaryAnnotations": []},
+        {"name": 7},
+        {"localEndpoint": {"serviceName": []}},
+        {"tags": ["plays"]},
+    )
     content = json.dumps([*zipkin()[:2], *(zipkin()[2] | each for each in oddities)])
     said = doctor(content.encode(), option="--zipkin-file")
-    reasons = ("the kind 'BATCH' is none", "it has no id", "'soon' is no number of microseconds", "Zipkin's API v1")
+    reasons = (
+        "the kind 'BATCH' is none",
+        "it has no id",
+        "'soon' is no number of microseconds",
+        "the time -1 is none",
+        "it is of Zipkin's API v1",
+        "7 is no text",
+        "[] is no text",
+        "it has another form",
+    )
 
-    assert [why in line for why, line in zip(reasons, said.stderr.splitlines(), strict=True)] == [True] * 4
+    assert [why for why, line in zip(reasons, said.stderr.splitlines(), strict=True) if why not in line] == []
     assert said.exit_code == 1
     assert "not understood" in {finding["cause"] for finding in json.loads(said.stdout)["findings"]}
 
@@ -141,3 +161,15 @@ def test_damaged_lines_that_follow_each_other_are_named_together(doctor: Callabl
         " lines 3 to 6, are no JSON, and left out",
         " line 9, is no JSON, and left out",
     ]
+
+
+@pytest.mark.parametrize("spelling", ["one request", "pretty", "UTF-16"])
+def test_a_pipe_is_read_like_a_file(tmp_path: Path, spelling: str) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writing = Thread(target=pipe.write_bytes, args=(OTLP[spelling],))
+    writing.start()
+    said = CliRunner().invoke(main, ["doctor", TRACE, "--json", "--otlp", str(pipe)])
+    writing.join()
+
+    expect_the_verdict(said)

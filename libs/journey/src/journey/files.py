@@ -3,8 +3,10 @@
 import codecs
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from io import StringIO, TextIOWrapper
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,36 +29,47 @@ def spans_from_file(file: Path, read: Read, left_out: LeaveOut) -> Iterator[Span
 
 
 def _documents(file: Path, left_out: LeaveOut) -> Iterator[tuple[int, Any]]:
-    """Go through the documents, each with the line that it begins in."""
-    with file.open(encoding=_encoding(file), errors="replace") as lines:
-        first = next((line for line in lines if line.strip()), "")
-    whole = [] if _is_json(first) else list(_over_lines(file, left_out))
-    yield from whole or _by_lines(file, left_out)
+    """Go through the documents, each with the line that it begins in. The file is read once: it may be a pipe."""
+    with file.open("rb") as content:
+        encoding = _MARKS.get(content.peek(2)[:2], "utf-8-sig")
+        lines = TextIOWrapper(content, encoding, errors="replace")
+        blank = 0
+        for first in lines:
+            if first.strip():
+                break
+            blank += 1
+        else:
+            return
+        if _is_json(first):
+            yield from _by_lines(file, enumerate(chain([first], lines), blank + 1), left_out)
+            return
+        text = first + lines.read()
+        documents = list(_over_lines(file, text, blank, left_out))
+        yield from documents or _by_lines(file, enumerate(StringIO(text), blank + 1), left_out)
 
 
-def _by_lines(file: Path, left_out: LeaveOut) -> Iterator[tuple[int, Any]]:
-    with file.open(encoding=_encoding(file), errors="replace") as lines:
-        since = 0
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                document = json.loads(line)
-            except (ValueError, RecursionError):
-                since = since or number
-                continue
-            if since:
-                left_out(_no_json(file, since, number - 1))
-            since = 0
-            yield number, document
+def _by_lines(file: Path, lines: Iterable[tuple[int, str]], left_out: LeaveOut) -> Iterator[tuple[int, Any]]:
+    since = number = 0
+    for number, line in lines:
+        if not line.strip():
+            continue
+        try:
+            document = json.loads(line)
+        except (ValueError, RecursionError):
+            since = since or number
+            continue
         if since:
-            left_out(_no_json(file, since, number))
+            left_out(_no_json(file, since, number - 1))
+        since = 0
+        yield number, document
+    if since:
+        left_out(_no_json(file, since, number))
 
 
-def _over_lines(file: Path, left_out: LeaveOut) -> Iterator[tuple[int, Any]]:
+def _over_lines(file: Path, text: str, before: int, left_out: LeaveOut) -> Iterator[tuple[int, Any]]:
     """Go through documents that follow each other in any layout, as long as they are JSON."""
-    text, decoder = file.read_text(encoding=_encoding(file), errors="replace"), json.JSONDecoder()
-    line, counted, end = 1, 0, 0
+    decoder = json.JSONDecoder()
+    line, counted, end = before + 1, 0, 0
     while found := _CONTENT.search(text, end):
         line, counted = line + text.count("\n", counted, found.start()), found.start()
         try:
@@ -79,8 +92,3 @@ def _is_json(line: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _encoding(file: Path) -> str:
-    with file.open("rb") as content:
-        return _MARKS.get(content.read(2), "utf-8-sig")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Self
 
+from journey.spelling import text
+
 _HTTP_STATUS: Final = ("http.response.status_code", "http.status_code")
 KINDS: Final = ("SERVER", "CLIENT", "PRODUCER", "CONSUMER", "INTERNAL")
 
@@ -52,12 +54,12 @@ class Span:
             trace_id=ids["traceId"],
             id=ids["id"],
             parent_id=ids["parentId"] if ids["parentId"].strip("0") else None,
-            name=span.get("name") or "",
-            service=_service(span.get("localEndpoint")) or "",
+            name=text(span.get("name")),
+            service=_service(span.get("localEndpoint")),
             kind=kind,
-            start=_whole(span.get("timestamp")),
+            start=_time(span.get("timestamp")),
             duration=_whole(span.get("duration")),
-            remote_service=_service(span.get("remoteEndpoint")),
+            remote_service=_service(span.get("remoteEndpoint")) or None,
             tags=_texts(span.get("tags")),
         )
 
@@ -96,8 +98,15 @@ def _with_status(told: str, status: str) -> str:
     return told if re.search(rf"\b{re.escape(status)}\b", told) else f"HTTP {status}: {told}"
 
 
-def _service(endpoint: Mapping[str, str | None] | None) -> str | None:
-    return (endpoint or {}).get("serviceName")
+def _service(endpoint: Mapping[str, object] | None) -> str:
+    return text((endpoint or {}).get("serviceName"))
+
+
+def _time(number: object) -> int | None:
+    time = _whole(number)
+    if time is not None and time < 0:
+        raise ValueError(f"the time {number!r} is none")
+    return time
 
 
 def _whole(number: object) -> int | None:
