@@ -28,6 +28,7 @@ def test_behind_a_proxy_everything_starts_and_an_order_is_one_trace(
 
 def test_a_system_whose_spans_do_not_arrive_says_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrival, "ARRIVAL_SECONDS", 1.0)
+    settings.data.mkdir(parents=True)
     with Stack(settings) as stack:
         stack.up("orders")
         with pytest.raises(StackError, match=r"spans do not arrive in Zipkin .* `uv run stack logs orders`"):

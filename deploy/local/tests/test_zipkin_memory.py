@@ -20,9 +20,10 @@ HEAP_MB = 128
 LIMITS = env_file(OTEL_ENV)
 LONGEST = int(LIMITS["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT"])
 TRACESTATE = 512
+STRANGERS_TRACESTATE = 8000
 
 
-def order(trace_id: bytes) -> list[Span]:
+def order(trace_id: bytes, tracestate: int) -> list[Span]:
     """Return the six spans of an order: each has a long tracestate, the first has long headers."""
     now = time.time_ns()
 
@@ -39,7 +40,7 @@ def order(trace_id: bytes) -> list[Span]:
             kind=Span.SPAN_KIND_CONSUMER,
             start_time_unix_nano=now,
             end_time_unix_nano=now + 1_000_000,
-            trace_state=text(TRACESTATE),
+            trace_state=text(tracestate),
             links=[Span.Link(trace_id=trace_id, span_id=secrets.token_bytes(8), trace_state=text(TRACESTATE))],
             attributes=[
                 KeyValue(key=name, value=AnyValue(string_value=value))
@@ -64,7 +65,10 @@ def send(place: Settings, spans: list[Span]) -> None:
     ).close()
 
 
-def test_the_largest_orders_of_all_do_not_end_zipkin(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("tracestate", [TRACESTATE, STRANGERS_TRACESTATE])
+def test_the_largest_orders_of_all_do_not_end_zipkin(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tracestate: int
+) -> None:
     monkeypatch.setattr(zipkin, "HEAP_MB", HEAP_MB)
     monkeypatch.setattr(zipkin, "MAX_SPANS", zipkin.max_spans(HEAP_MB))
     with Stack(settings) as stack:
@@ -74,7 +78,11 @@ def test_the_largest_orders_of_all_do_not_end_zipkin(settings: Settings, monkeyp
             last = secrets.token_bytes(16)
             send(
                 settings,
-                [each for trace_id in [*map(secrets.token_bytes, [16] * 99), last] for each in order(trace_id)],
+                [
+                    each
+                    for trace_id in [*map(secrets.token_bytes, [16] * 99), last]
+                    for each in order(trace_id, tracestate)
+                ],
             )
             wait_until(
                 "Zipkin has the last of 100 orders",

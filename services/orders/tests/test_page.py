@@ -51,7 +51,7 @@ def test_the_page_is_served(visitor: FlaskClient, path: str) -> None:
     answer = visitor.get(path)
 
     assert (answer.status_code, answer.content_type) == (200, "text/html; charset=utf-8")
-    assert Markup(answer.text).attributes("body") == [{"data-zipkin-url": ZIPKIN}]
+    assert Markup(answer.text).attributes("body") == [{"data-prefix": "", "data-zipkin-url": ZIPKIN}]
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_the_address_of_zipkin_cannot_become_markup(unused: Database) -> None:
     hostile = 'http://z/"><script>alert(1)</script>'
     html = create_app(unused, zipkin_url=hostile).test_client().get("/").text
 
-    assert Markup(html).attributes("body") == [{"data-zipkin-url": hostile}]
+    assert Markup(html).attributes("body") == [{"data-prefix": "", "data-zipkin-url": hostile}]
     assert len(Markup(html).attributes("script")) == 1
 
 
