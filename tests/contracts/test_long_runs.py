@@ -1,4 +1,4 @@
-"""Nothing grows for ever: what each service's worker removes, and what it keeps."""
+"""Nothing grows forever: what each service's worker removes, and what it keeps."""
 
 import os
 import subprocess

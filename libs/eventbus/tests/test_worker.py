@@ -617,7 +617,7 @@ async def test_a_handler_that_is_at_work_when_the_process_is_to_stop_is_not_blam
 
 
 async def test_a_stop_while_a_record_is_tried_again_leaves_it_for_the_next_start(
-    kafka: Kafka, service: Service, database: Database
+    kafka: Kafka, service: Service, database: Database, recorded: Recorded
 ) -> None:
     topic = await kafka.topic()
     await kafka.put(topic, *orders("o-1", "o-2", "o-3"))
@@ -631,6 +631,8 @@ async def test_a_stop_while_a_record_is_tried_again_leaves_it_for_the_next_start
 
     assert handler.calls.count("o-2") == 4
     assert offsets == {0: 1}
+    ends = [span.status.description for span in recorded.spans(f"process {topic}")]
+    assert ends == [None, "Stopped: the message is handled after the next start", None, None]
     assert effects_of(database) == ["o-1", "o-2", "o-3"]
 
 

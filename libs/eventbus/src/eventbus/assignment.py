@@ -32,7 +32,7 @@ class Assignment:
         self._covered: object = None
 
     async def watch(self, status: Status) -> None:
-        """Look for ever, once the group is joined; a rebalance alone changes nothing."""
+        """Look forever, once the group is joined; a rebalance alone changes nothing."""
         delays, pause = backoff(), LOOK_EVERY_S
         while True:
             await asyncio.sleep(pause)

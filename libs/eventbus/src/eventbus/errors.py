@@ -23,7 +23,7 @@ class Transient(Exception):
 class Unavailable(Exception):
     """Say that no message can be handled now: something that the service needs is away.
 
-    The worker tries the same message again for ever, and is not ready meanwhile.
+    The worker tries the same message again forever, and is not ready meanwhile.
     """
 
 

@@ -1,4 +1,4 @@
-"""Nothing grows for ever: rows that nobody will ask for again are removed, a few at a time."""
+"""Nothing grows forever: rows that nobody will ask for again are removed, a few at a time."""
 
 import asyncio
 import contextlib

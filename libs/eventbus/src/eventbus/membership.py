@@ -15,7 +15,7 @@ class Membership:
     """Count how often the place of this process in its consumer group was taken, over all of its consumers.
 
     The broker gives a place (a static member) to whoever asks last, under a new member id. Who had it learns that from
-    the next heartbeat and asks again, and so on for ever.
+    the next heartbeat and asks again, and so on forever.
     """
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ class Stopped(Exception):
 
 
 class Patience:
-    """Repeat what fails for a reason outside of the process, for ever, until *stop* is set.
+    """Repeat what fails for a reason outside of the process, forever, until *stop* is set.
 
     What is on its way then has *grace* seconds to arrive.
     """

@@ -6,7 +6,7 @@ import psycopg
 from sqlalchemy import URL, Engine, NullPool, create_engine, event
 from sqlalchemy.engine import ExceptionContext
 
-# Nobody waits for ever, whatever has died. A server that is not there is known after:
+# Nobody waits forever, whatever has died. A server that is not there is known after:
 _CONNECT_TIMEOUT_S = 5
 # A row or a table that somebody has locked is waited for as long as SQLite's only lock is:
 _LOCK_TIMEOUT_S = 15

@@ -58,6 +58,12 @@ def mark_failed(span: Span, error: Exception) -> None:
     note_failure(span, error)
 
 
+def mark_unfinished(span: Span) -> None:
+    """Say on *span* that the process stopped before its message was handled: what follows is missing until then."""
+    span.set_attribute("error.type", "Stopped")
+    span.set_status(Status(StatusCode.ERROR, "Stopped: the message is handled after the next start"))
+
+
 def mark_due(span: Span, due: float) -> None:
     """Say on *span* when its message is tried again: at *due*, in seconds since the epoch (RFC 3339, UTC)."""
     span.set_attribute("journey.retry.due", datetime.fromtimestamp(due, UTC).isoformat(timespec="milliseconds"))

@@ -85,7 +85,7 @@ class Watchdog:
         self._silent_since: tuple[object, float] | None = None
 
     async def watch(self, consumer: AIOKafkaConsumer, progress: Progress) -> None:
-        """Look for ever."""
+        """Look forever."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             if reason := await self.look(consumer, progress):

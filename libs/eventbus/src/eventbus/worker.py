@@ -22,7 +22,7 @@ from eventbus.origin import Origin
 from eventbus.outage import Cause, WrongTables, cause_of
 from eventbus.patience import Patience, Stopped, backoff
 from eventbus.retry import Retry
-from eventbus.spans import mark_due, mark_failed, note_failure
+from eventbus.spans import mark_due, mark_failed, mark_unfinished, note_failure
 from eventbus.subscription import Bench, Outcome, Subscription, by_type
 from eventbus.unfinished import Unfinished, WorkerKilled
 from eventbus.watchdog import Progress
@@ -40,7 +40,7 @@ class Worker:
     """Hand each record of the subscribed topics, and of the group's retry topic when it is due, to its handler.
 
     Poison goes to the dead letters at once, what fails for another reason to the retry topic until it has had its
-    tries; while infrastructure is away the same record is tried for ever. The offset is committed after the work is
+    tries; while infrastructure is away the same record is tried forever. The offset is committed after the work is
     durable and its spans are exported, at most every 200 ms and at stop; what is repeated after a crash, the inbox
     recognises.
     """
@@ -140,6 +140,7 @@ class Worker:
             try:
                 await self._work_on(record, span)
             except Stopped as error:
+                mark_unfinished(span)
                 stopped = error
         if stopped:
             raise stopped

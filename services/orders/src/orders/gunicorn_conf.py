@@ -35,7 +35,7 @@ logconfig_dict = {
 
 
 def on_starting(_server: object) -> None:
-    """End here where a variable is missing: a worker that cannot start is started again for ever."""
+    """End here where a variable is missing: a worker that cannot start is started again forever."""
     read_settings(WebConfig)
 
 

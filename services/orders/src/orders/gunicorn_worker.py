@@ -31,7 +31,7 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Socket(socket.socket):
-    """One on which a thread does not wait for ever."""
+    """One on which a thread does not wait forever."""
 
     def setblocking(self, flag: bool) -> None:
         self.settimeout(SEND_SECONDS if flag else 0.0)

@@ -49,7 +49,7 @@ def orders_for(days: int) -> Retention:
     return Retention(
         _orders.c.placed_at,
         keep=timedelta(days=days),
-        because="customers ask about an order within a year and a month; the ledger of billing is kept for ever",
+        because="customers ask about an order within a year and a month; the ledger of billing is kept forever",
     )
 
 

@@ -59,7 +59,7 @@ class Desk:
             self.partitions[done] = list(range(kafka.PARTITIONS))
 
     async def delete_before(self, topic: str, offsets: dict[int, int]) -> None:
-        """Remove the records before these offsets, by partition, for ever."""
+        """Remove the records before these offsets, by partition, forever."""
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             await self._admin.delete_records(
                 {TopicPartition(topic, partition): RecordsToDelete(offset) for partition, offset in offsets.items()}
