@@ -26,11 +26,14 @@ class _Headers:
 
     def __init__(self, headers: Iterable[Header]) -> None:
         self._exact = dict(headers)
-        self._lower = {name.lower(): value for name, value in self._exact.items()}
+        self._lower = {name.lower(): value for name, value in self._exact.items() if not name.islower()}
 
     def get(self, name: str) -> bytes | None:
         value = self._exact.get(name)
-        return self._lower.get(name.lower()) if value is None else value
+        if value is None and not name.islower():
+            name = name.lower()
+            value = self._exact.get(name)
+        return self._lower.get(name) if value is None and self._lower else value
 
     def names(self) -> list[str]:
         """Return the names; their beginnings are spelled as the propagators look for them."""
