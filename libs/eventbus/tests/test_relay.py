@@ -56,7 +56,7 @@ class Seen(OrderPlaced):
 async def test_an_event_without_a_key_is_sent_without_one_to_any_partition_and_an_empty_key_is_one(
     kafka: Kafka, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "eventbus.relay")
+    caplog.set_level("INFO", "eventbus.publisher")
     Seen.topic = await kafka.topic()
     customers = [*[None] * 60, "", "None", "ÿ"]
     with database.write() as connection:
