@@ -8,12 +8,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from eventbus import kafka as bus_kafka
 from eventbus.watchdog import HANDLER_S, Progress, Watchdog, watched_loop
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-from .support import Kafka, OrderPlaced, encoded, unique
+from .support import HANGS_AFTER_S, Kafka, OrderPlaced, encoded, unique
 
 
 @pytest.fixture
@@ -52,7 +52,10 @@ async def test_the_marks_of_transactions_at_the_end_of_a_partition_are_no_record
         with suppress_instrumentation():
             await producer.send_and_wait(topic, b"aborted", partition=0)
         await producer.abort_transaction()
-    reason = await looks(Watchdog(kafka.patience.status, silent_s=1), consumer, seconds=3)
+    async with asyncio.timeout(HANGS_AFTER_S):
+        while await consumer.position(TopicPartition(topic, 0)) < 2:  # the aborted record, and the mark
+            await asyncio.sleep(0.01)
+    reason = await looks(Watchdog(kafka.patience.status, silent_s=0.2), consumer, times=20)
     handed_over = reading.done()
     reading.cancel()
 
