@@ -53,7 +53,8 @@ async def test_the_marks_of_transactions_at_the_end_of_a_partition_are_no_record
             await producer.send_and_wait(topic, b"aborted", partition=0)
         await producer.abort_transaction()
     async with asyncio.timeout(HANGS_AFTER_S):
-        while await consumer.position(TopicPartition(topic, 0)) < 2:  # the aborted record, and the mark
+        # The aborted record, and the mark.
+        while await consumer.position(TopicPartition(topic, 0)) < 2:  # noqa: ASYNC110  aiokafka has no event for it
             await asyncio.sleep(0.01)
     reason = await looks(Watchdog(kafka.patience.status, silent_s=0.2), consumer, times=20)
     handed_over = reading.done()
