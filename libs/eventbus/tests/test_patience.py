@@ -85,6 +85,17 @@ async def test_an_acknowledgement_that_keeps_everybody_waiting_is_told(tmp_path:
     assert status_of(patience)["ready"]
 
 
+async def test_a_refusal_is_no_acknowledgement(tmp_path: Path) -> None:
+    patience = make_patience(tmp_path)
+    patience.status.trouble("relay", "the broker refuses")
+    refused: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    refused.set_exception(OSError())
+
+    with pytest.raises(OSError):
+        await patience.acknowledged("relay", refused)
+    assert not status_of(patience)["ready"]
+
+
 async def test_after_a_stop_an_acknowledgement_is_waited_for_within_its_grace(tmp_path: Path) -> None:
     patience = make_patience(tmp_path, grace=0.5)
     patience.stop.set()

@@ -25,6 +25,7 @@ class Record:
     offset: int
     topic: str = "orders"
     partition: int = 0
+    timestamp: int = 1_790_000_000_000
 
 
 RECORD = Record(17)
@@ -49,6 +50,30 @@ def test_a_record_that_has_killed_a_process_at_each_of_its_tries_is_refused(data
             die(process(database))
 
         assert refused.value.deaths == TRIES
+
+
+def test_a_refused_record_stays_refused_until_it_is_set_aside_whatever_comes_between(database: Database) -> None:
+    for _ in range(TRIES):
+        die(process(database))
+    worker = process(database)
+    for _ in range(2):  # the second one is after a rebalance before its offset was committed
+        with pytest.raises(WorkerKilled):
+            die(worker)
+    worker.strike_off()  # as a stop does
+
+    with pytest.raises(WorkerKilled):
+        die(process(database))
+
+
+def test_the_record_that_has_the_place_of_another_in_a_topic_made_again_is_not_blamed_for_it(
+    database: Database,
+) -> None:
+    for _ in range(TRIES + 1):
+        with suppress(WorkerKilled):
+            die(process(database))
+
+    with process(database).delivery(Record(RECORD.offset, timestamp=RECORD.timestamp + 1)):
+        pass
 
 
 def test_one_death_by_accident_is_no_proof_however_few_tries_there_are(database: Database) -> None:

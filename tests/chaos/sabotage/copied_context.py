@@ -1,13 +1,13 @@
 """A message that is set aside keeps the trace context with which it came."""
 
-from aiokafka_otel import producing
+from aiokafka_otel.sending import Sending
 
 
 def apply() -> None:
-    right = producing.headers_with
+    right = Sending.headers
 
-    def headers_with(context: object, headers: list | None) -> list:
-        copied = any(name == "traceparent" for name, _ in headers or ())
-        return list(headers) if copied else right(context, headers)
+    def headers(sending: Sending) -> object:
+        given = sending._message.headers or ()
+        return given if any(name == "traceparent" for name, _ in given) else right(sending)
 
-    producing.headers_with = headers_with
+    Sending.headers = headers

@@ -82,13 +82,20 @@ class Assignment:
 async def _read_by_group(servers: str, group: str) -> set[TopicPartition]:
     """Return the partitions that the members of *group* have been assigned."""
     admin = AIOKafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=ANSWER_TIMEOUT_S * 1000)
-    found: set[TopicPartition] = set()
     try:
         await admin.start()
-        for response in await admin.describe_consumer_groups([group]):
-            for _, _, _, _, _, members, *_ in response.groups:  # type: ignore[attr-defined]  # set at run time
-                for *_, assignment in (member for member in members if member[-1]):
-                    found |= set(ConsumerProtocolMemberAssignment.decode(assignment).partitions())
+        return set(await readers(admin, group))
     finally:
         await admin.close()
+
+
+async def readers(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, str]:
+    """Return which member of *group*, by its client id, reads which partition now."""
+    found: dict[TopicPartition, str] = {}
+    for response in await admin.describe_consumer_groups([group]):
+        for _, _, _, _, _, members, *_ in response.groups:  # type: ignore[attr-defined]  # set at run time
+            for _, client_id, _, _, assignment in members:
+                if assignment:
+                    assigned = ConsumerProtocolMemberAssignment.decode(assignment)
+                    found |= dict.fromkeys(assigned.partitions(), client_id)
     return found

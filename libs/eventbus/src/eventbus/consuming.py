@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
@@ -17,8 +18,10 @@ from eventbus.patience import Patience
 from eventbus.settings import WorkerSettings
 from eventbus.subscription import Bench, Subscription
 from eventbus.unfinished import Unfinished
-from eventbus.watchdog import Progress, Watchdog
+from eventbus.watchdog import Progress, Watchdog, end_process
 from eventbus.worker import Worker
+
+log = logging.getLogger(__name__)
 
 
 def topics_of(group: str) -> dict[str, dict[str, str]]:
@@ -86,10 +89,18 @@ class Consuming:
 @contextlib.asynccontextmanager
 async def _beside(watching: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Run *watching* until the end."""
-    task = asyncio.create_task(watching)
+    task = asyncio.create_task(_or_end(watching))
     try:
         yield
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def _or_end(watching: Coroutine[None, None, None]) -> None:
+    try:
+        await watching
+    except Exception:  # it looks into aiokafka's private parts, and nobody else would see what it should have seen
+        log.exception("what watches the consumer has failed")
+        end_process("what watches the consumer has failed")

@@ -197,6 +197,11 @@ async def running(client: Client, patience: Patience, *, use: str = "") -> Async
             log.warning("a Kafka client did not stop cleanly", extra={"error": type(error).__name__})
 
 
+def part_of(client: AIOKafkaClient, use: str = "") -> str:
+    """Return the part of the status that says whether *client* reaches the broker."""
+    return f"broker ({' '.join(filter(None, (client._client_id, use)))})"
+
+
 def _tell_of_broker(client: AIOKafkaClient, patience: Patience, use: str) -> None:
     """Let *client* say in the status whether it reaches the broker, also while there is nothing to send or to read.
 
@@ -207,7 +212,7 @@ def _tell_of_broker(client: AIOKafkaClient, patience: Patience, use: str) -> Non
     # and goes on; who had asked for the update asks again, the producer's sender for one without any pause.
     update = client._metadata_update
     # Each client has connections of its own: one may reach the broker while another does not.
-    part = f"broker ({' '.join(filter(None, (client._client_id, use)))})"
+    part = part_of(client, use)
     patience.status.fine(part)
 
     async def update_and_tell(cluster: ClusterMetadata, topics: Collection[str]) -> bool:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import CorruptRecordException
 
 from eventbus import kafka
+from eventbus.assignment import readers
 from eventbus.dlq.desk import started
 
 ANSWER_TIMEOUT_S = 30
@@ -55,9 +55,9 @@ async def positions(bootstrap_servers: str, groups: Collection[str] = ()) -> lis
 
 
 async def _of_group(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, group: str) -> list[Position]:
-    readers = await _readers(admin, group)
+    reading = await readers(admin, group)
     committed = {at: each.offset for at, each in (await admin.list_consumer_group_offsets(group)).items()}
-    topics = sorted({at.topic for at in (*committed, *readers)})
+    topics = sorted({at.topic for at in (*committed, *reading)})
     described = await admin.describe_topics(topics) if topics else []
     # All partitions: one that nobody has read yet has no offset.
     everywhere = sorted(
@@ -78,7 +78,7 @@ async def _of_group(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, grou
             committed=committed.get(at),
             end=ends[at],
             lag=lags[at],
-            reader=readers.get(at),
+            reader=reading.get(at),
         )
         for at in everywhere
     ]
@@ -105,18 +105,6 @@ async def _records_in(consumer: AIOKafkaConsumer, ahead: dict[TopicPartition, ra
                 for at in unread:
                     left[at] = range(await consumer.position(at), left[at].stop)
     return {at: counted + len(left.get(at, ())) for at, counted in counts.items()}
-
-
-async def _readers(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, str]:
-    """Return who reads which partition now."""
-    found: dict[TopicPartition, str] = {}
-    for response in await admin.describe_consumer_groups([group]):
-        for _, _, _, _, _, members, *_ in response.groups:  # type: ignore[attr-defined]  # set at run time
-            for _, client_id, _, _, assignment in members:
-                if assignment:
-                    assigned = ConsumerProtocolMemberAssignment.decode(assignment)
-                    found |= dict.fromkeys(assigned.partitions(), client_id)
-    return found
 
 
 _COLUMNS = ("GROUP", "TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "READER")

@@ -69,8 +69,9 @@ class Patience:
                 await self._until_done_or_stopped(part, future)
             finally:
                 telling.cancel()
+        result = future.result()
         self.status.fine(part)
-        return future.result()
+        return result
 
     async def finished(self, part: str, work: "asyncio.Future[T]") -> T:
         """Return the result of *work*, which nothing can interrupt.

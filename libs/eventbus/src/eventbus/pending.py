@@ -37,6 +37,7 @@ class Pending:
         self._database = database
         self._connection = connection
         self._wake = wake
+        self._other_topics = threading.Event()
         self._reading = threading.Lock()
         self._released = False
         self._look_again = False
@@ -46,12 +47,14 @@ class Pending:
 
         None once it was released, or is to look again for other topics.
         """
-        # To find what is behind the rows of a topic that waits, all of them are passed over.
-        pause = BETWEEN_LONG_LOOKS_S if without else self._database.poll_s
+        # To find what is behind the rows of a topic that waits, all of them are passed over: not for each new row.
+        pause, woken = self._database.poll_s, self._wake
+        if without:
+            pause, woken = BETWEEN_LONG_LOOKS_S, self._other_topics
         others = f"AND topic NOT IN ({', '.join([self._database.marker] * len(without))})" if without else ""
         query = _NEXT_ROWS.format(others=others, limit=limit)
         while True:
-            self._wake.clear()
+            woken.clear()
             if self._look_again:
                 self._look_again = False
                 return []
@@ -63,17 +66,21 @@ class Pending:
                 rows = cursor.fetchall()
             if rows:
                 return [_row(*row) for row in rows]
-            self._wake.wait(pause)
+            woken.wait(pause)
 
     def look_again(self) -> None:
         """End the wait of the thread in `next_rows`: the topics that it leaves out have changed."""
         self._look_again = True
-        self._wake.set()
+        self._end_wait()
 
     def release(self) -> None:
         """End the wait of the thread in `next_rows`: no process can end before it."""
         self._released = True
+        self._end_wait()
+
+    def _end_wait(self) -> None:
         self._wake.set()
+        self._other_topics.set()
 
     def close(self) -> None:
         """Release the thread in `next_rows`; when this returns, it does not use the connection any more."""

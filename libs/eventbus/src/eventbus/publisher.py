@@ -20,6 +20,8 @@ from eventbus.spans import Flusher
 log = logging.getLogger(__name__)
 
 SEND_TIMEOUT_S = 30
+# A topic that has not taken its rows by then is left to itself, and the others go on.
+SLOW_S = 1.0
 PARKED = "outbox row of event {} can never be sent"
 
 
@@ -41,7 +43,7 @@ class Publisher:
         copies: Callable[[], int],
     ) -> None:
         self._topic = topic
-        self._part = f"topic {topic}"
+        self._part = self._broker_part = f"topic {topic}"
         self._make_producer = make_producer
         self._database = database
         self._pending = pending
@@ -61,6 +63,7 @@ class Publisher:
         """Have a producer that works; raises KafkaError or TimeoutError where there can be none."""
         if self._producer is None:
             producer = self._make_producer()
+            self._broker_part = kafka.part_of(producer.client, self._topic)
             await self._running.enter_async_context(kafka.running(producer, self._patience, use=self._topic))
             self._producer = producer
 
@@ -68,7 +71,8 @@ class Publisher:
         """Stop working, and leave the topic to another relay."""
         await self._close()
         if not self._patience.stop.is_set():
-            self._patience.status.fine(self._part)
+            for part in self._part, self._broker_part:
+                self._patience.status.fine(part)
 
     async def _close(self) -> None:
         self._producer = None
@@ -119,6 +123,8 @@ class Publisher:
     ) -> "tuple[list[tuple[Row, list[asyncio.Future[object]]]], Exception | None]":
         """Hand *rows* to the producer, each in the trace that wrote it, up to the first failure; return both."""
         sent: list[tuple[Row, list[asyncio.Future[object]]]] = []
+        status = self._patience.status
+        telling = asyncio.get_running_loop().call_later(SLOW_S, status.trouble, self._part, "takes nothing")
         try:
             async with self._patience.bounded(SEND_TIMEOUT_S):
                 for row in rows:
@@ -129,6 +135,8 @@ class Publisher:
                         settled.add(row.id)
         except (KafkaError, TimeoutError, Stopped) as error:
             return sent, error
+        finally:
+            telling.cancel()
         return sent, None
 
     async def _send(self, row: Row) -> "list[asyncio.Future[object]]":

@@ -12,13 +12,11 @@ from eventbus.database import Database
 from eventbus.lock import only_one
 from eventbus.patience import Patience, Stopped
 from eventbus.pending import Pending, Row
-from eventbus.publisher import PARKED, Publisher
+from eventbus.publisher import PARKED, SLOW_S, Publisher
 
 log = logging.getLogger(__name__)
 
 BATCH = 200
-# A topic that has not taken its rows by then is left to itself, and the others go on.
-SLOW_S = 1.0
 
 
 class Relay:

@@ -65,7 +65,8 @@ class Unfinished:
         if not self._is_suspect(record):
             yield
             return
-        place = f"{record.topic} {record.partition}:{record.offset}"
+        # With its time, since a topic that is made again begins at the same offsets.
+        place = f"{record.topic} {record.partition}:{record.offset} {record.timestamp}"
         self._note(place)
         try:
             yield
@@ -102,9 +103,9 @@ class Unfinished:
             with self._database.write() as connection:
                 row = {"consumer": self._group, "record": place, "since": datetime.now(UTC), "most": self._limit + 1}
                 deliveries: int = connection.execute(_NOTE, row).scalar_one()
+            if deliveries > self._limit:  # and stays noted: until it is set aside for good, nobody may handle it
+                raise WorkerKilled(deliveries - 1)
             self._noted = place
-        if deliveries > self._limit:
-            raise WorkerKilled(deliveries - 1)
 
     def _is(self, place: str) -> ColumnElement[bool]:
         return (unfinished.c.consumer == self._group) & (unfinished.c.record == place)
