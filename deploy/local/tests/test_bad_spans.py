@@ -1,5 +1,6 @@
 """A span that cannot be: real Collector, real Zipkin, and spans of other people in the same batch."""
 
+import json
 import secrets
 import time
 import urllib.request
@@ -9,7 +10,13 @@ from urllib.error import HTTPError
 import journey
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.common.v1.common_pb2 import (
+    AnyValue,
+    ArrayValue,
+    InstrumentationScope,
+    KeyValue,
+    KeyValueList,
+)
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 from stack import Settings, Stack
@@ -164,10 +171,11 @@ def with_status(status: Status) -> Span:
     return span
 
 
-def a_request(*spans: Span, resource: list[KeyValue] | None = None) -> ExportTraceServiceRequest:
+def a_request(*spans: Span, resource: list[KeyValue] | None = None, scope: str = "") -> ExportTraceServiceRequest:
     own = [KeyValue(key="service.name", value=AnyValue(string_value="stranger"))] if resource is None else resource
+    scope_spans = ScopeSpans(scope=InstrumentationScope(name=scope), spans=spans)
     return ExportTraceServiceRequest(
-        resource_spans=[ResourceSpans(resource=Resource(attributes=own), scope_spans=[ScopeSpans(spans=spans)])]
+        resource_spans=[ResourceSpans(resource=Resource(attributes=own), scope_spans=[scope_spans])]
     )
 
 
@@ -242,6 +250,45 @@ def test_what_cannot_be_translated_goes_alone(place: Settings, name: str) -> Non
         lambda: None if metric(place, "otelcol_exporter_send_failed_spans") == failed + 1 else "not yet",
         timeout=10,
     )
+
+
+def test_many_links_go_alone_whoever_says_that_they_are_of_aiokafka_otel(place: Settings) -> None:
+    failed = metric(place, "otelcol_exporter_send_failed_spans")
+    odd = with_many("links", [a_link(), a_link(attributes=[KeyValue(key="odd", value=AnyValue(double_value=NAN))])])
+    others = [a_span(), with_many("links", [a_link()]), a_span()]
+    send(place, a_request(others[0], odd, *others[1:], scope="aiokafka_otel").SerializeToString())
+
+    expect_in_zipkin(place, others)
+    assert metric(place, "otelcol_exporter_send_failed_spans") <= failed + 1
+
+
+def test_neither_way_to_zipkin_is_full_before_the_other(place: Settings) -> None:
+    capacity = {
+        exporter: metric(place, "otelcol_exporter_queue_capacity", f'exporter="{exporter}"')
+        for exporter in ("zipkin", "zipkin/alone")
+    }
+
+    assert capacity == dict.fromkeys(capacity, 1_000_000)
+
+
+def test_no_character_is_cut_in_two(place: Settings) -> None:
+    # Three bytes each: neither 128 nor 256 nor 1,024 bytes end between two of them.
+    text = "中" * 1_000
+    span = with_status(Status(code=Status.STATUS_CODE_ERROR, message=text))
+    span.name = text
+    span.attributes.append(KeyValue(key="long", value=AnyValue(string_value=text)))
+    span.events.append(an_event(NOW, name=text))
+    send(place, a_request(span, scope=text).SerializeToString())
+
+    expect_in_zipkin(place, [span])
+    trace_id = span.trace_id.hex()
+    with urllib.request.urlopen(f"{place.zipkin_url}/api/v2/trace/{trace_id}", timeout=10) as answer:
+        [shown] = json.load(answer)
+    assert shown["name"] == "中" * 85
+    assert shown["tags"]["long"] == "中" * 85
+    assert shown["annotations"][0]["value"] == "中" * 85
+    assert shown["tags"]["otel.status_description"] == "中" * 341
+    assert shown["tags"]["otel.library.name"] == "中" * 42
 
 
 def test_text_that_is_not_utf_8_costs_no_other_span(place: Settings) -> None:
