@@ -81,7 +81,9 @@ class LocalSystem:
         return self._stack.log(part).read_text()
 
     def spans(self) -> str:
-        return "".join(file.read_text() for file in self._stack.settings.audit_folder.glob("traces*.jsonl"))
+        return "".join(
+            file.read_text(errors="replace") for file in self._stack.settings.audit_folder.glob("traces*.jsonl")
+        )
 
 
 class ComposeSystem:
@@ -109,7 +111,7 @@ class ComposeSystem:
     def spans(self) -> str:
         with tempfile.TemporaryDirectory() as folder:
             self.compose("cp", "collector:/var/lib/otelcol/audit", folder)
-            return "".join(file.read_text() for file in Path(folder).rglob("traces*.jsonl"))
+            return "".join(file.read_text(errors="replace") for file in Path(folder).rglob("traces*.jsonl"))
 
     def kill(self, part: str) -> None:
         # From outside: for Docker an accident, unlike `docker kill`. The others end with a container's first process.

@@ -4,6 +4,7 @@ Zipkin and files must have the same verdict of the same trace, so each is judged
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from journey import Span, Trace
@@ -81,6 +82,57 @@ def test_of_two_messages_one_may_not_have_been_sent() -> None:
     assert causes(ROOT, sent, refused, read) == [[Cause.NOT_SENT]]
 
 
+def sending(id: int, *, failed: str = "", **tags: str) -> Span:
+    error = failing_with(failed) if failed else {}
+    return span(id, 1, "shop", "PRODUCER", "send T", at=id, tags={**message("T", "send"), **error, **tags})
+
+
+def test_of_two_messages_without_a_key_one_may_not_have_been_sent() -> None:
+    refused, sent = sending(2, failed="away"), sending(3)
+    read = span(4, 3, "billing", "CONSUMER", "process T", at=5, tags=message("T", "process"))
+
+    assert causes(ROOT, sent, refused, read) == [[Cause.NOT_SENT]]
+    assert causes(ROOT, *(replace(each, tags={**each.tags, **at_place(0, 7)}) for each in (sent, refused)), read) == [
+        []
+    ]
+    named = {"messaging.message.id": "m-1"}
+    assert causes(ROOT, *(replace(each, tags={**each.tags, **named}) for each in (sent, refused)), read) == [[]]
+
+
+def taken(id: int, *, failed: str = "", kind: str = "CONSUMER", **tags: str) -> Span:
+    """What handles a record below a poll with the id 3."""
+    error = failing_with(failed) if failed else {}
+    return span(id, 3, "billing", kind, "process T", at=id, tags={**message("T", "process"), **error, **tags})
+
+
+@pytest.mark.parametrize("kind", ["CONSUMER", "INTERNAL"])
+def test_of_the_records_of_a_poll_one_may_have_failed(kind: str) -> None:
+    polled = span(3, 2, "billing", "CONSUMER", "receive T", at=1, tags=message("T", "receive"))
+
+    assert causes(ROOT, SENT, polled, taken(4, kind=kind), taken(5, kind=kind, failed="boom")) == [[Cause.FAILED]]
+    assert causes(ROOT, SENT, polled, taken(4, failed="boom", **at_place(0, 7)), taken(5, **at_place(0, 8))) == [
+        [Cause.FAILED]
+    ]
+    assert causes(ROOT, SENT, polled, taken(4, failed="boom", **at_place(0, 7)), taken(5, **at_place(0, 7))) == [[]]
+
+
+def test_of_readers_that_only_link_to_their_senders_one_may_have_failed() -> None:
+    def linked(id: int, to: int, failed: str = "") -> Span:
+        return replace(taken(id, failed=failed, **links(("a", to))), parent_id=ROOT.id)
+
+    assert causes(ROOT, SENT, sending(3), linked(4, 2), linked(5, 3, "boom")) == [[Cause.FAILED]]
+    assert causes(ROOT, SENT, sending(3), linked(4, 2), linked(5, 3, "boom"), linked(6, 3)) == [[]]
+
+
+def test_a_message_that_was_handled_at_last_is_handled_though_its_tries_have_one_id() -> None:
+    """Zipkin has each report of a span, and files have one."""
+    stopped = reader(3, "g1", failed="Stopped")
+    went_on = span(4, 3, "billing", "PRODUCER", "send errors", at=9, tags=message("errors", "send"))
+
+    assert causes(ROOT, SENT, stopped, reader(3, "g1", at=8)) == [[]]
+    assert causes(ROOT, SENT, stopped, reader(3, "g1", at=8), went_on) == [[Cause.NOBODY]]
+
+
 @pytest.mark.parametrize("child", ["SERVER", "INTERNAL"])
 def test_a_parent_that_is_missing_in_the_middle_is_a_gap(child: str) -> None:
     assert causes(ROOT, span(5, 4, "stock", child, "GET /stock", at=0)) == [[Cause.DROPPED]]
@@ -147,6 +199,8 @@ def test_javas_receive_has_the_links_of_the_spans_below_it() -> None:
 
     assert [each.findings[0].cause for each in (sent, read)] == [Cause.LINKED] * 2
     assert (sent.findings[0].other_trace, read.findings[0].other_trace) == ("b" * 32, "a" * 32)
+    begins = f"c CONSUMER `T receive` ({2:016x}) begins this trace, and c CONSUMER `T process` ({3:016x}) below it"
+    assert read.findings[0].says == f"{begins} links to trace {'a' * 32}."
 
 
 def test_the_record_below_a_poll_came_without_a_context_not_the_poll() -> None:
@@ -200,6 +254,37 @@ def test_messages_that_were_polled_together_are_read() -> None:
     assert [each.verdict for each in said] == [Verdict.WHOLE] * 3
     assert [[finding.cause for finding in each.findings] for each in said] == [[Cause.POLLED], [Cause.POLLED], []]
     assert said[0].findings[0].other_trace == "c" * 32
+
+
+def test_a_message_that_somebody_should_handle_is_not_read_by_a_mere_poll() -> None:
+    def polled(topic: str, sender: int, trace: str = "a") -> Span:
+        return span(
+            9, 0, "redrive", "CLIENT", f"poll {topic}", at=9, trace="f",
+            tags={**message(topic, "receive"), **links((trace, sender))},
+        )  # fmt: skip
+
+    orders = span(2, 1, "orders", "PRODUCER", "send orders", at=0, tags=message("orders", "send", **at_place(0, 7)))
+    posted = span(1, 0, "orders", "SERVER", "POST /orders", at=0)
+    said = judged(posted, orders, polled("orders", 2))[0]
+
+    assert (said.verdict, [each.cause for each in said.findings]) == (Verdict.BROKEN, [Cause.NOT_RUNNING])
+    assert "redrive CLIENT `poll orders` (0000000000000009) took it in trace ffff" in said.findings[0].says
+    handled = [
+        span(1, 0, "shop", "PRODUCER", "send T", at=0, trace="b", tags=message("T", "send")),
+        span(2, 1, "billing", "CONSUMER", "process T", at=0, trace="b", tags=message("T", "process")),
+    ]
+    assert causes(ROOT, SENT, polled("T", 2))[0] == [Cause.POLLED], "nothing tells that anything handles them"
+    assert causes(ROOT, SENT, polled("T", 2), *handled)[0] == [Cause.NOT_RUNNING]
+    retried = span(4, 3, "billing", "PRODUCER", "send b.retry", at=3, tags=message("b.retry", "send"))
+    assert causes(ROOT, SENT, reader(3, "g1", failed="boom"), retried, polled("b.retry", 4))[0] == [Cause.NOT_RUNNING]
+
+
+def test_a_record_that_was_polled_and_is_handled_in_another_trace_is_stripped() -> None:
+    sent = span(2, 1, "shop", "PRODUCER", "send T", at=0, tags=message("T", "send", **at_place(0, 7)))
+    tail = span(9, 0, "tail", "CLIENT", "poll T", at=9, trace="f", tags={**message("T", "receive"), **links(("a", 2))})
+    read = span(1, 0, "c", "CONSUMER", "process T", at=3, trace="b", tags=message("T", "process", **at_place(0, 7)))
+
+    assert causes(ROOT, sent, tail, read)[0] == [Cause.STRIPPED]
 
 
 def test_messages_that_are_created_apart_from_their_sending_are_read_where_they_are_polled() -> None:
@@ -307,6 +392,41 @@ def test_dead_letters_are_known_under_everybodys_names(topic: str) -> None:
     (finding,) = said.findings
     assert finding.cause is Cause.DEAD
     assert f"set the message aside in {topic}: boom." in finding.says
+
+
+def letter_of(topic: str) -> list[Span]:
+    letter = span(4, 3, "billing", "PRODUCER", f"send {topic}", at=3, tags=message(topic, "send"))
+    return [ROOT, SENT, reader(3, "g1", failed="boom"), letter]
+
+
+@pytest.mark.parametrize("topic", ["T.dlq", "T_error"])
+def test_a_dead_letter_that_somebody_looked_at_is_still_one(topic: str) -> None:
+    looked = span(5, 4, "monitor", "CONSUMER", f"process {topic}", at=4, tags=message(topic, "process"))
+    linked = replace(looked, parent_id=ROOT.id, tags={**looked.tags, **links(("a", 4))})
+    shown = span(6, 5, "monitor", "CLIENT", "INSERT", at=4)
+    inner = span(7, 4, "billing", "PRODUCER", f"{topic} publish", at=3, tags=message(topic, "publish"))
+
+    for after in ([looked, shown], [linked, shown], [inner], [inner, replace(looked, parent_id=inner.id)]):
+        assert causes(*letter_of(topic), *after) == [[Cause.DEAD]]
+
+
+def test_a_dead_letter_that_its_reader_sent_back_is_one_no_more() -> None:
+    looked = span(5, 4, "redrive", "CONSUMER", "process T.dlq", at=4, tags=message("T.dlq", "process"))
+    linked = replace(looked, parent_id=ROOT.id, tags={**looked.tags, **links(("a", 4))})
+    back = span(6, 5, "redrive", "PRODUCER", "send T", at=5, tags=message("T", "send"))
+    read = span(7, 6, "billing", "CONSUMER", "process T", at=6, tags=message("T", "process"))
+
+    assert causes(*letter_of("T.dlq"), looked, back, read) == causes(*letter_of("T.dlq"), linked, back, read) == [[]]
+
+
+def test_what_a_failed_step_sent_before_does_not_set_the_message_aside() -> None:
+    sent = span(4, 3, "billing", "PRODUCER", "send U", at=3, tags=message("U", "send"))
+    read = span(5, 4, "mail", "CONSUMER", "process U", at=4, tags=message("U", "process"))
+
+    assert causes(ROOT, SENT, reader(3, "g1", failed="boom"), sent, read) == [[Cause.FAILED]]
+    aside = span(6, 3, "billing", "PRODUCER", "send b.retry", at=5, tags=message("b.retry", "send"))
+    again = span(7, 6, "billing", "CONSUMER", "process b.retry", at=6, tags=message("b.retry", "process"))
+    assert causes(ROOT, SENT, reader(3, "g1", failed="boom"), sent, read, aside, again) == [[]]
 
 
 def test_a_topic_called_error_is_an_ordinary_one_where_nothing_failed() -> None:

@@ -5,7 +5,7 @@ from journey import Trace
 from journey.lookup import find
 from journey.source import Recorded
 
-from libs.journey.tests.journeys import BEGAN, SECOND, order
+from libs.journey.tests.journeys import BEGAN, SECOND, failing_with, order
 
 ORDERS = [order(number) for number in range(5)]
 RECORDED = Recorded(span for each in reversed(ORDERS) for span in each.spans)
@@ -82,3 +82,16 @@ def test_spans_of_one_trace_that_have_half_its_id_are_in_it() -> None:
 
     assert source.trace(id) == source.trace(id[16:]) == Trace(id, (first, *rest[:2]))
     assert source.latest(5) == [ORDERS[1], source.trace(id)]
+
+
+def test_of_two_reports_of_one_span_the_one_without_an_error_counts() -> None:
+    """A process span that a stop ended, and its successful repeat, have one id."""
+    failed = replace(ORDERS[0].spans[2], tags={**ORDERS[0].spans[2].tags, **failing_with("Stopped")})
+    repeat = replace(ORDERS[0].spans[2], start=(failed.start or 0) + SECOND)
+    for reports in ((failed, repeat), (repeat, failed)):
+        found = Recorded((*ORDERS[0].spans[:2], *reports)).trace(ORDERS[0].id)
+
+        assert found and found.spans == (*ORDERS[0].spans[:2], repeat)
+
+    found = Recorded((failed, replace(failed, start=repeat.start))).trace(ORDERS[0].id)
+    assert found and found.spans == (failed,)

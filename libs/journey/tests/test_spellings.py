@@ -173,3 +173,21 @@ def test_a_pipe_is_read_like_a_file(tmp_path: Path, spelling: str) -> None:
     writing.join()
 
     expect_the_verdict(said)
+
+
+def test_a_line_with_bytes_that_are_no_text_is_named_and_read(doctor: Callable[..., Result]) -> None:
+    torn = lines([spellings.of_service("web", {"name": "NAME", "traceId": "e" * 32, "spanId": "1" * 16})])
+    said = doctor(b"\n" + torn.replace(b"NAME", b"GET /\xff\xfe") + spellings.spelled() + b'{"a": "\xff\n')
+
+    assert json.loads(said.stdout)["trace_id"] == TRACE
+    assert [line.split(",", 1)[1] for line in said.stderr.splitlines()] == [
+        " line 2, has bytes that are no UTF-8, and is read without them",
+        " line 5, is no JSON, and left out",
+    ]
+
+
+def test_a_document_over_lines_with_bytes_that_are_no_text_is_named_too(doctor: Callable[..., Result]) -> None:
+    said = doctor(OTLP["pretty"].replace(b"boom", b"boom\xff", 1))
+
+    assert json.loads(said.stdout)["findings"][0]["says"].endswith("boom\N{REPLACEMENT CHARACTER}.")
+    assert "has bytes that are no UTF-8, and is read without them" in said.stderr

@@ -99,6 +99,11 @@ def key_of(span: Span) -> tuple[str, str] | None:
     return next(((name, span.tags[name]) for name in KEYS if span.tags.get(name)), None)
 
 
+def message_of(span: Span) -> object | None:
+    """Return what tells the one message that a span is about from others, as far as it says: its id or its place."""
+    return _first(span, _MESSAGE_IDS) or place_of(span)
+
+
 def reads(span: Span) -> bool:
     """Tell whether a span takes a message or handles one: a poll of several records may be a CLIENT's."""
     return span.kind == "CONSUMER" or (span.kind == "CLIENT" and bool(topic_of(span)) and only_receives(span))
@@ -109,9 +114,14 @@ def settles(span: Span) -> bool:
     return span.tags.get("messaging.operation.type") == "settle"
 
 
+def is_of_many(span: Span) -> bool:
+    """Tell whether a span is about several messages, of which there may be one."""
+    return place_of(span) is None and "messaging.batch.message_count" in span.tags
+
+
 def is_poll_of_many(span: Span) -> bool:
     """Tell whether a consumer's span is about a poll, and not about one record."""
-    return only_receives(span) and place_of(span) is None and "messaging.batch.message_count" in span.tags
+    return only_receives(span) and is_of_many(span)
 
 
 def only_receives(span: Span) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from journey.illegible import OTHER_FORM, Illegible, LeaveOut, refuse, why
 from journey.spelling import SPAN_ID, TRACE_ID, id_of, is_error, kind_of, microseconds, text, texts
-from journey.trace import Identity, Span, Trace
+from journey.trace import Span, Trace, each_once
 
 # Around a request: Jaeger's API v3, and Tempo's v2.
 _WRAPPINGS: Final = ("result", "trace")
@@ -42,14 +42,11 @@ def spans_from_otlp(request: Any, left_out: LeaveOut = refuse) -> Iterator[Span]
 def trace_from_otlp(requests: Iterable[Mapping[str, Any]], trace_id: str) -> Trace | None:
     """Pick one trace out of many requests; None where no span belongs to it.
 
-    A span that was reported several times, as after a redelivery, is one: its first report. Reports are of one span if
-    they have its id, kind and service.
+    A span that was reported several times, as after a redelivery, is one: its first report without an error, if any.
+    Reports are of one span if they have its id, kind and service.
     """
     found = [span for request in requests for span in spans_from_otlp(request) if span.trace_id == trace_id]
-    reported: dict[Identity, Span] = {}
-    for span in sorted(found, key=lambda span: span.start or 0):
-        reported.setdefault(span.identity, span)
-    return Trace(trace_id, tuple(reported.values())) if reported else None
+    return Trace(trace_id, each_once(found)) if found else None
 
 
 def _resources(document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -11,7 +11,7 @@ import requests
 
 from journey import zipkin
 from journey.illegible import Illegible
-from journey.trace import Identity, Span, Trace
+from journey.trace import Span, Trace, each_once
 from journey.words import moment
 
 # A search brings so many traces at most.
@@ -95,20 +95,19 @@ class Recorded:
     name = "the files"
 
     def __init__(self, spans: Iterable[Span], left_out: Collection[Illegible] = ()) -> None:
-        found: dict[str, dict[Identity, Span]] = defaultdict(dict)
+        found: dict[str, list[Span]] = defaultdict(list)
         by_start = sorted(spans, key=lambda span: span.start or 0)
         ids = {span.trace_id for span in by_start}
         self._longer = {id[16:]: id for id in ids if len(id) == 32 and not id.startswith(_NOTHING)}
         for span in by_start:
             id = self._key(span.trace_id)
             joined = span.trace_id != id and not id.startswith(_NOTHING)
-            found[id].setdefault(span.identity, replace(span, trace_id=id) if joined else span)
+            found[id].append(replace(span, trace_id=id) if joined else span)
         said: dict[str, list[str]] = defaultdict(list)
         for each in left_out:  # told of while the spans were read
             said[self._key(each.trace_id or "")].append(each.says)
         self._traces = {
-            id: Trace(next(iter(of_trace.values())).trace_id, tuple(of_trace.values()), tuple(said[id]))
-            for id, of_trace in found.items()
+            id: Trace(of_trace[0].trace_id, each_once(of_trace), tuple(said[id])) for id, of_trace in found.items()
         }
         self._of_tags: dict[str, Mapping[str, Mapping[str, Trace]]] = {}
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 from journey.span import Identity, Span
 from journey.tree import Family, Node
 
-__all__ = ["Identity", "Node", "Span", "Trace"]
+__all__ = ["Identity", "Node", "Span", "Trace", "each_once"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,20 @@ class Trace:
     @cached_property
     def _family(self) -> Family:
         return Family(self.spans)
+
+
+def each_once(reports: Iterable[Span]) -> tuple[Span, ...]:
+    """Return one report of each span, the earliest first: the first without an error, else the first.
+
+    Ids are repeatable: a message that a stop left unhandled, and that is handled after the next start, has one id.
+    """
+    found: dict[Identity, Span] = {}
+    for span in sorted(reports, key=_by_start):
+        known = found.get(span.identity)
+        if known is None or (known.error and not span.error):
+            found.pop(span.identity, None)  # a later report has a later place
+            found[span.identity] = span
+    return tuple(found.values())
 
 
 def _joined(span: Span, trace_id: str) -> bool:

@@ -20,6 +20,7 @@ from journey.doctor.remembered import Remembered
 from journey.doctor.strays import lost_after, lost_before
 from journey.report import places
 from journey.source import Source
+from journey.trace import each_once
 from journey.words import moment
 
 __all__ = ["REMARKS", "SECOND", "Case", "Cause", "Diagnosis", "Finding", "Remembered", "Verdict", "absent", "diagnose"]
@@ -43,14 +44,16 @@ def diagnose(case: Case, chain: Sequence[Row] = ()) -> Diagnosis:
     repository's own journey are known to have readers. requests.RequestException where the source cannot be asked for
     what else it has.
     """
+    asked = case.trace
+    case = replace(case, trace=replace(asked, spans=each_once(asked.spans)))  # Zipkin has every report of a span
     awaited = declared.awaited(case, chain or ORDER_JOURNEY)
     case = replace(case, ends=declared.ends(case, chain), awaited=awaited)
     findings = together(finding for rule in RULES for finding in rule(case))
     known = [finding for finding in findings if finding.cause not in REMARKS]
     findings += declared.broken_off(case, chain, known)
     findings += declared.misplaced(case, chain)
-    missing = places(case.trace, chain, declared.missing_rows(case, chain))
-    return Diagnosis(case.trace, tuple(findings), tuple(missing.values()))
+    missing = places(asked, chain, declared.missing_rows(case, chain))
+    return Diagnosis(asked, tuple(findings), tuple(missing.values()))
 
 
 def absent(source: Source) -> Finding:

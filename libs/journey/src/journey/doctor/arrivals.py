@@ -17,21 +17,24 @@ def begun_without_context(case: Case) -> Iterator[Finding]:
     for span in {span.identity: span for span in begun}.values():
         handled = [each for each in case.trace.children(span) if each.kind == "CONSUMER"]
         # A poll that has the work on each record below it leaves the links to them.
-        links = [link for each in (span, *(handled if only_receives(span) else ())) for link in linked_from(each)]
+        linking = (span, *(handled if only_receives(span) else ()))
+        links = [(each, link) for each in linking for link in linked_from(each)]
         if links:
             yield from _linked(case, span, links)
         elif handled or not is_poll_of_many(span):
             yield _alone(case, handled[0] if handled and is_poll_of_many(span) else span)
 
 
-def _linked(case: Case, span: Span, links: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+def _linked(case: Case, span: Span, links: Iterable[tuple[Span, tuple[str, str]]]) -> Iterator[Finding]:
     """A poll is not part of a journey that goes on below its sender."""
-    apart = [link for link in links if link[0] != case.trace.id]
-    if only_receives(span):
-        apart = [link for link in apart if not case.asked_for_a_link(link[0]) or not _is_handled(case, *link)]
-    if apart:
-        says = f"{named(span)} begins this trace, and links to trace {apart[0][0]}."
-        yield Finding(Cause.LINKED, says, span.id, apart[0][0], about=topic_of(span))
+    apart = ((linking, link) for linking, link in links if link[0] != case.trace.id)
+    for linking, (other, sent) in apart:
+        if only_receives(span) and case.asked_for_a_link(other) and _is_handled(case, other, sent):
+            continue
+        which = "" if linking is span else f" {named(linking)} below it"
+        says = f"{named(span)} begins this trace, and{which} links to trace {other}."
+        yield Finding(Cause.LINKED, says, span.id, other, about=topic_of(span))
+        return
 
 
 def _is_handled(case: Case, trace_id: str, sent: str) -> bool:

@@ -1,7 +1,7 @@
 """What every rule of the doctor is given: a trace, where others are, and what time it is."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
@@ -131,6 +131,16 @@ class Case:
     @cached_property
     def read_here(self) -> Collection[str]:
         """The topics that are read in this trace."""
-        readers = [span for span in self.trace.spans if reads(span)]
+        return self._topics_of([span for span in self.trace.spans if reads(span)])
+
+    @cached_property
+    def _consumed_here(self) -> Collection[str]:
+        return self._topics_of([span for span in self.trace.spans if span.kind == "CONSUMER"])
+
+    def _topics_of(self, readers: Sequence[Span]) -> Collection[str]:
         senders = (self.trace.parent(span) for span in readers)
         return {topic_of(span) for span in (*readers, *filter(None, senders))}
+
+    def is_consumed(self, topic: str) -> bool:
+        """Tell whether messages of a topic are read by more than a client's poll, here or in other traces."""
+        return topic in self._consumed_here or self.topic(topic).consumed

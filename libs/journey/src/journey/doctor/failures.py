@@ -7,7 +7,18 @@ from journey.chain import named
 from journey.doctor.case import Case
 from journey.doctor.cause import Cause
 from journey.doctor.finding import Finding
-from journey.messaging import group_of, key_of, only_receives, reads
+from journey.messaging import (
+    group_of,
+    is_dead_letters,
+    is_of_many,
+    is_retry,
+    key_of,
+    linked_from,
+    message_of,
+    only_receives,
+    reads,
+    topic_of,
+)
 from journey.trace import Span
 
 _STATUS = ("http.response.status_code", "http.status_code")
@@ -20,12 +31,12 @@ def failed(case: Case) -> Iterator[Finding]:
     done = _done(case)
     for span in {span.identity: span for span in case.trace.spans if span.error}.values():
         # A message that was handled once is handled; another request, or another sending, may be another one.
-        if done.get(_step(span), -1) >= (0 if span.kind == "CONSUMER" else span.start or 0):
+        if done.get(_step(case, span), -1) >= (0 if span.kind == "CONSUMER" else span.start or 0):
             continue
         about = f"{span.service} {span.kind} {span.name} {group_of(span)}"
         if span.kind == "PRODUCER":
             yield Finding(Cause.NOT_SENT, f"{named(span)} could not send: {span.error}.", span.id, about=about)
-        elif _handles(case, span) and not _sends(case, span):
+        elif _handles(case, span) and not _sets_aside(case, span):
             says = f"{named(span)} failed and did not set the message aside: {span.error}."
             says += f" Group {group} has it in hand, or has passed it over." if (group := group_of(span)) else ""
             yield Finding(Cause.FAILED, says, span.id, about=about)
@@ -38,14 +49,26 @@ def _done(case: Case) -> Mapping[Step, int]:
     found: dict[Step, int] = {}
     for span in case.trace.spans:
         if span.error is None:
-            found[_step(span)] = max(found.get(_step(span), 0), span.start or 0)
+            step = _step(case, span)
+            found[step] = max(found.get(step, 0), span.start or 0)
     return found
 
 
-def _step(span: Span) -> Step:
-    """Tell steps apart: each service and each group has its own, and so has each message that is sent."""
-    message = key_of(span) if span.kind == "PRODUCER" else None
-    return span.parent_id, span.kind, span.name, span.service, group_of(span), message
+def _step(case: Case, span: Span) -> Step:
+    """Tell steps apart: each service and each group has its own, and so has each message."""
+    return span.kind, span.name, span.service, group_of(span), *_message(case, span)
+
+
+def _message(case: Case, span: Span) -> Step:
+    """Tell the messages that steps are about apart. One of which nothing tells the message is about its own."""
+    parent = case.trace.parent(span)
+    if span.kind == "PRODUCER":
+        return span.parent_id, key_of(span) or message_of(span) or span.identity
+    if span.kind not in ("CONSUMER", "INTERNAL") or (parent is None and span.parent_id):
+        return (span.parent_id,)
+    if parent and parent.kind == "PRODUCER" and not is_of_many(parent):
+        return (span.parent_id,)  # the message of its sender
+    return (message_of(span) or tuple(linked_from(span)) or span.identity,)
 
 
 def _handles(case: Case, span: Span) -> bool:
@@ -57,6 +80,12 @@ def _handles(case: Case, span: Span) -> bool:
 
 def _sends(case: Case, span: Span) -> bool:
     return any(each.kind == "PRODUCER" for each in case.within(span))
+
+
+def _sets_aside(case: Case, span: Span) -> bool:
+    """Tell whether a step that failed sent its message on to be tried again, or to the dead letters."""
+    topics = (topic_of(each) for each in case.within(span) if each.kind == "PRODUCER")
+    return any(is_retry(topic) or is_dead_letters(topic, after_failure=True) for topic in topics)
 
 
 def _dealt_with(case: Case, refused: Span) -> bool:

@@ -1,6 +1,6 @@
 """Messages that were sent and that nothing in the trace has read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from journey.chain import named
 from journey.doctor.case import Case
 from journey.doctor.cause import Cause
 from journey.doctor.finding import Finding
-from journey.doctor.queue import waiting
+from journey.doctor.queue import is_expected, waiting
 from journey.doctor.records import readers_of
 from journey.doctor.strays import began_after
 from journey.messaging import DUE, is_dead_letters, is_retry, linked_from, place_of, reads, settles, topic_of
@@ -23,29 +23,50 @@ def unread(case: Case) -> Iterator[Finding]:
     sent = {span.identity: span for span in case.trace.spans if span.kind == "PRODUCER" and span.error is None}
     for span in sent.values():
         topic = topic_of(span)
-        if _done_with(case, span):
+        if _may_end(case, span):
             continue
         if is_dead_letters(topic, after_failure=case.after_failure(span)):
-            if not case.trace.children(span):  # what is sent back is sent below the letter
+            if not _sent_back(case, span):
                 yield _dead(case, span)
-        elif found := _elsewhere(case, span) or (elsewhere.get(topic) if case.asked_enough(topic) else None):
+        elif _is_read(case, span):
+            continue
+        elif found := _elsewhere(case, span) or _like_others(case, span, elsewhere):
             elsewhere.setdefault(topic, found)
             yield replace(found, at=found.at if found.cause is Cause.MISPLACED else span.id)
         else:
             yield _in_retry(case, span) or waiting(case, span)
 
 
-def _done_with(case: Case, sent: Span) -> bool:
+def _may_end(case: Case, sent: Span) -> bool:
+    """Tell whether nothing is expected of a message, or of this span of it."""
     below, topic = case.trace.children(sent), topic_of(sent)
     return (
         sent.id in case.ends
         or topic in case.end_topics
-        or sent.id in case.linked
-        or any(map(reads, below))
         # One instrumentation above another: the inner span is the one that is read.
         or any(each.kind == "PRODUCER" and topic_of(each) == topic for each in below)
         or (sent.start or 0) <= case.bridged
     )
+
+
+def _is_read(case: Case, sent: Span) -> bool:
+    return sent.id in case.linked or any(map(reads, case.trace.children(sent)))
+
+
+def _sent_back(case: Case, letter: Span) -> bool:
+    """Tell whether something was sent below a dead letter, or below what links to it. Who reads it may only look."""
+    this = (case.trace.id, letter.id)
+    linking = (span for span in case.trace.spans if this in linked_from(span)) if letter.id in case.linked else ()
+    stack, met = [letter, *linking], set()
+    while stack:
+        span = stack.pop()
+        if span.identity in met:
+            continue
+        met.add(span.identity)
+        if span.kind == "PRODUCER" and topic_of(span) != topic_of(letter):
+            return True
+        stack += case.trace.children(span)
+    return False
 
 
 def _dead(case: Case, span: Span) -> Finding:
@@ -57,8 +78,9 @@ def _dead(case: Case, span: Span) -> Finding:
 def _elsewhere(case: Case, sent: Span) -> Finding | None:
     """Look for who read the record in another trace, or in this one and not below its sender."""
     topic, this = topic_of(sent), (case.trace.id, sent.id)
-    if linked := case.topic(topic).by_link.get(this):
-        return _linked(case, sent, linked)
+    linked = case.topic(topic).by_link.get(this)
+    if linked and ((found := _linked(case, sent, linked)).cause is not Cause.POLLED or _may_be_polled(case, sent)):
+        return found
     for reader in readers_of(case, sent):
         if this in linked_from(reader):
             return _linked(case, sent, reader)
@@ -71,6 +93,18 @@ def _elsewhere(case: Case, sent: Span) -> Finding | None:
         says = f"{says}, under span {reader.parent_id}."
         return Finding(Cause.REPLACED, says, sent.id, reader.trace_id, about=topic)
     return None
+
+
+def _like_others(case: Case, sent: Span, found: Mapping[str, Finding]) -> Finding | None:
+    """Return what was found of others of its topic, if too many were asked about."""
+    topic = topic_of(sent)
+    other = found.get(topic) if case.asked_enough(topic) else None
+    return None if other and other.cause is Cause.POLLED and not _may_be_polled(case, sent) else other
+
+
+def _may_be_polled(case: Case, sent: Span) -> bool:
+    """Tell whether a mere poll is all that may be known of a message that is read."""
+    return not is_expected(case, sent) and not case.is_consumed(topic_of(sent))
 
 
 def _linked(case: Case, sent: Span, reader: Span) -> Finding:

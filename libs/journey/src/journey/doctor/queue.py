@@ -6,7 +6,18 @@ from journey.chain import named
 from journey.doctor.case import Case
 from journey.doctor.cause import Cause
 from journey.doctor.finding import Finding
-from journey.messaging import OFFSET, PARTITION, TOPIC, Place, group_of, is_retry, place_of, reads, topic_of
+from journey.messaging import (
+    OFFSET,
+    PARTITION,
+    TOPIC,
+    Place,
+    group_of,
+    is_retry,
+    linked_from,
+    place_of,
+    reads,
+    topic_of,
+)
 from journey.queues import noted_wait
 from journey.trace import Span
 
@@ -14,9 +25,13 @@ from journey.trace import Span
 def waiting(case: Case, sent: Span) -> Finding:
     """Tell a message that waits from one that is lost, by what else is read of its topic."""
     topic, place, young = topic_of(sent), place_of(sent), case.young
-    since = case.topic(topic).read_since(sent.start or 0)
+    this = (case.trace.id, sent.id)
+    since = [each for each in case.topic(topic).read_since(sent.start or 0) if this not in linked_from(each)]
     where = f"topic {place}" if place else topic or "its topic"
     hop = f"nothing has read what {named(sent)} sent to {where}"
+    if polled := case.topic(topic).by_link.get(this):
+        taken = f"{named(polled)} took it in trace {polled.trace_id}"
+        hop = f"nothing has handled what {named(sent)} sent to {where} ({taken})"
     if _never_read(case, sent):
         nobody = f"nobody has read topic {topic} yet"
         if young:
@@ -40,10 +55,14 @@ def _never_read(case: Case, sent: Span) -> bool:
     """Tell whether nothing of a topic was ever read, as far back as the source goes."""
     topic, place = topic_of(sent), place_of(sent)
     known = case.topic(topic)
-    expected = sent.id in case.awaited or topic in case.read_here or is_retry(topic) or case.after_failure(sent)
-    if not topic or expected or known.readers:
+    if not topic or is_expected(case, sent) or topic in case.read_here or known.readers:
         return False
     return known.complete or (place is not None and case.may_ask(topic) and _unread_before(case, place))
+
+
+def is_expected(case: Case, sent: Span) -> bool:
+    """Tell whether somebody should handle a message whatever others do: a chain says so, or it is to be tried again."""
+    return sent.id in case.awaited or is_retry(topic_of(sent)) or case.after_failure(sent)
 
 
 def _unread_before(case: Case, place: Place) -> bool:

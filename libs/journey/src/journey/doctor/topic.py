@@ -52,6 +52,11 @@ class Topic:
         found = ((link, span) for span in self.readers for link in linked_from(span))
         return dict(sorted(found, key=lambda each: each[1].kind == "CONSUMER"))
 
+    @cached_property
+    def consumed(self) -> bool:
+        """Whether anything more than a client's poll reads it."""
+        return any(span.kind == "CONSUMER" for span in self.readers)
+
     def furthest(self, partition: str) -> int | None:
         """Return the highest offset of a partition that anybody has read, as far as that is known."""
         places = [place for place in map(place_of, self.readers) if place and place.partition == partition]
