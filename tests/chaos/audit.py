@@ -4,14 +4,17 @@ import contextlib
 import json
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from journey import Span, spans_from_otlp
 
 from tests.chaos.findings import Record
 
+REQUEST = '{"resourceSpans"'
 KEPT = frozenset(
     {
         "messaging.client.id",
@@ -48,8 +51,9 @@ class Audit:
                 self._read[inode] = lines.seek(before.get(inode, 0))
                 for line in takewhile(lambda line: line.endswith(b"\n"), lines):
                     self._read[inode] += len(line)
-                    for span in spans_from_otlp(json.loads(line)):
-                        self.add(span)
+                    for request in _requests(line.decode(errors="replace")):
+                        for span in spans_from_otlp(request):
+                            self.add(span)
         return self.reports
 
     def add(self, span: Span) -> None:
@@ -59,6 +63,19 @@ class Audit:
         self.latest[process] = max(self.latest.get(process, 0.0), (span.end or 0) / 1e6)
         lean = replace(span, tags={name: value for name, value in span.tags.items() if name in KEPT})
         self.traces[span.trace_id].setdefault((span.id, span.parent_id), lean)
+
+
+def _requests(line: str) -> Iterator[Any]:
+    """Read the requests of a line: a Collector that was killed leaves one without its line end, or a piece of one."""
+    at = line.find(REQUEST)
+    while at != -1:
+        try:
+            request, end = json.JSONDecoder().raw_decode(line, at)
+        except json.JSONDecodeError:
+            end = at + 1
+        else:
+            yield request
+        at = line.find(REQUEST, end)
 
 
 def record_of(span: Span) -> Record | None:

@@ -25,6 +25,15 @@ def test_a_line_that_is_not_whole_yet_is_read_when_it_is(tmp_path: Path) -> None
     assert len(audit.traces) == 2
 
 
+def test_what_a_killed_collector_left_in_a_line_costs_no_other_request(tmp_path: Path) -> None:
+    first, second, third = (line(number).rstrip("\n") for number in (1, 2, 3))
+    (tmp_path / "traces.jsonl").write_text(f"{first}{second[:100]}{third}\n")
+    audit = Audit(tmp_path)
+
+    assert audit.read() == 2
+    assert len(audit.traces) == 2
+
+
 def test_a_file_that_was_put_aside_is_not_read_again(tmp_path: Path) -> None:
     audit, file = Audit(tmp_path), tmp_path / "traces.jsonl"
     file.write_text(line(1))
