@@ -8,8 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,7 @@ def test_clients_that_read_no_answers_keep_nobody_waiting(web: Web) -> None:
         while pending:
             pending = [each for each in pending if sent(each, request * 100)]
         assert web.ask(POST)[0] == 202
+    assert "Traceback" not in web.log()
 
 
 def sent(connection: socket.socket, data: bytes) -> bool:
@@ -267,15 +269,125 @@ def answer_one_by_one(connection: socket.socket) -> int:
     return int(head.split()[1])
 
 
-def test_a_client_that_waits_to_be_told_to_go_on_is_told(web: Web) -> None:
-    head, _, body = POST.partition(b"\r\n\r\n")
+EXPECTING = POST.replace(b"Host:", b"Expect: 100-Continue\r\nHost:")
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def all_of(connection: socket.socket) -> bytes:
+    """Read until the server ends the connection."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_a_client_that_waits_to_be_told_to_go_on_is_told_once(web: Web) -> None:
+    head, end, body = EXPECTING.replace(b"Host:", b"Connection: close\r\nHost:").partition(b"\r\n\r\n")
     with web.connect() as connection:
-        connection.sendall(head + b"\r\nExpect: 100-Continue\r\n\r\n")
+        connection.sendall(head + end)
         told = connection.recv(1024)
         connection.sendall(body)
+        answered = all_of(connection)
 
-        assert told == b"HTTP/1.1 100 Continue\r\n\r\n"
-        assert answer(connection)[0] == 202
+    assert told == CONTINUE
+    assert answered.startswith(b"HTTP/1.1 202 ")
+    assert CONTINUE not in answered
+
+
+UNTOLD = {
+    "has sent its body": (EXPECTING, 202),
+    "speaks HTTP/1.0": (EXPECTING.replace(b"HTTP/1.1", b"HTTP/1.0"), 202),
+    "expects something else": (EXPECTING.replace(b"100-Continue", b"200-ok"), 417),
+}
+
+
+@pytest.mark.parametrize(("request_", "status"), UNTOLD.values(), ids=UNTOLD.keys())
+def test_nobody_else_is_told_to_go_on(web: Web, request_: bytes, status: int) -> None:
+    head, end, body = request_.replace(b"Host:", b"Connection: close\r\nHost:").partition(b"\r\n\r\n")
+    with web.connect() as connection:
+        if status == 202 and b"HTTP/1.0" not in head:
+            connection.sendall(head + end + body)
+        else:
+            connection.sendall(head + end)
+            # Time for the server to answer the head, if it does.
+            select.select([connection], [], [], 1)
+            with suppress(OSError):
+                connection.sendall(body)
+        answered = all_of(connection)
+
+    assert answered.startswith(b"HTTP/1.1 %d " % status) or answered.startswith(b"HTTP/1.0 %d " % status)
+    assert CONTINUE not in answered
+
+
+ENDLESS = HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n"
+
+
+def test_a_length_that_no_number_can_hold_is_400_and_ends_nobody_else(web: Web) -> None:
+    with web.connect() as bystander:
+        bystander.sendall(POST[:-1])
+        alone, _, _ = web.ask(ENDLESS)
+        with web.connect() as connection:
+            connection.sendall(POST + ENDLESS)
+            pipelined = [answer_one_by_one(connection) for _ in range(2)]
+        bystander.sendall(POST[-1:])
+
+        assert alone == 400
+        assert pipelined == [202, 400]
+        assert answer(bystander)[0] == 202
+    assert "Traceback" not in web.log()
+
+
+def test_the_rest_of_an_unfinished_request_is_never_read_as_the_next(web: Web) -> None:
+    big = b"".join(b"X-%d: %s\r\n" % (number, b"x" * 8000) for number in range(5))
+    head = HEAD + big + b"Content-Length: 63000\r\n\r\n"
+    begun = gunicorn_worker.MAX_BYTES + 1
+    with web.connect() as connection:
+        connection.sendall(head + b" " * (begun - len(head)))
+        first = connection.recv(65536)
+        with suppress(OSError):
+            connection.sendall(POST)
+            first += all_of(connection)
+
+    assert first.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in first.lower()
+    assert web.orders() == 0
+
+
+def test_what_unfinished_requests_hold_is_bounded(web: Web) -> None:
+    # The larger part is in headers, of which the parser has a copy.
+    big = b"".join(b"X-%d: %s\r\n" % (number, b"x" * 8000) for number in range(11))
+    begun = HEAD + big + b"X: " + b"x" * 7000
+    before = resident(web)
+    with ExitStack() as open_connections:
+        for _ in range(gunicorn_conf.worker_connections):
+            open_connections.enter_context(web.connect()).sendall(begun)
+        # Behind them nobody is accepted, until the first of them are ended.
+        time.sleep(3)
+        held = resident(web) - before
+
+    assert held < 60 * 2**20
+
+
+def resident(web: Web) -> int:
+    """Return the bytes of memory that the worker process has."""
+    worker = Path(f"/proc/{web.process.pid}/task/{web.process.pid}/children").read_text().split()[0]
+    pages = Path(f"/proc/{worker}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+REFUSED = ["--certfile cert.pem --keyfile key.pem", "--proxy-protocol", "--protocol uwsgi", "--http2-cleartext both"]
+
+
+@pytest.mark.parametrize("arguments", REFUSED)
+def test_what_the_worker_would_ignore_is_refused_at_the_start(tmp_path: Path, arguments: str) -> None:
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).touch()
+    web = Web(tmp_path, GUNICORN_CMD_ARGS=f"--chdir {tmp_path} {arguments}")
+    try:
+        code = web.process.wait(timeout=PATIENCE)
+    finally:
+        web.process.kill()
+
+    assert code == 2
+    assert f"{arguments.split()[0].strip('-').replace('-', '_')} is not for this service" in web.log()
+    assert "Traceback" not in web.log()
 
 
 @pytest.mark.parametrize("length", [65 * 1024, 10**7])

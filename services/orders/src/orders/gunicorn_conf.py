@@ -1,6 +1,8 @@
 """Settings of the web server: ``gunicorn -c python:orders.gunicorn_conf orders.wsgi:app``."""
 
 import os
+import sys
+from typing import Any
 
 from eventbus import read_settings
 
@@ -10,8 +12,8 @@ from orders.config import WebConfig
 worker_class = "orders.gunicorn_worker.Worker"
 workers = 1
 threads = 16
-# Each can hold 96 KB of an unfinished request.
-worker_connections = 500
+# Each can hold 96 KB of an unfinished request, and the parser as much again: 50 MB of a container's 192 MB.
+worker_connections = 250
 # Nobody's request takes longer, its client's share of it included.
 graceful_timeout = 20
 keepalive = 5
@@ -34,9 +36,24 @@ logconfig_dict = {
 }
 
 
-def on_starting(_server: object) -> None:
-    """End here where a variable is missing: a worker that cannot start is started again forever."""
+# What the worker would silently do without, and the values with which it is not asked for.
+NOT_FOR_THE_WORKER = {
+    "certfile": (None,),
+    "keyfile": (None,),
+    "proxy_protocol": ("off", False),
+    "protocol": ("http",),
+    "http2_cleartext": ("off",),
+}
+
+
+def on_starting(server: Any) -> None:
+    """End here if a variable is missing or a setting would have no effect: a worker is started again forever."""
     read_settings(WebConfig)
+    for name, unset in NOT_FOR_THE_WORKER.items():
+        if getattr(server.cfg, name) not in unset:
+            advice = "leave it out, and let a reverse proxy in front speak plain HTTP/1.1 to it"
+            print(f"gunicorn's {name} is not for this service: {advice}", file=sys.stderr)  # noqa: T201 as read_settings
+            raise SystemExit(2)
 
 
 def post_worker_init(_worker: object) -> None:

@@ -36,6 +36,20 @@ class Socket(socket.socket):
     def setblocking(self, flag: bool) -> None:
         self.settimeout(SEND_SECONDS if flag else 0.0)
 
+    def sendall(self, *arguments: Any) -> None:
+        """Send all of it; a client that does not read is one that has gone, which gunicorn does not log as an error."""
+        try:
+            super().sendall(*arguments)
+        except TimeoutError:
+            raise BrokenPipeError(errno.EPIPE, "the client does not read") from None
+
+    def sendfile(self, *arguments: Any) -> int:
+        """Send a file, as `sendall` does."""
+        try:
+            return super().sendfile(*arguments)
+        except TimeoutError:
+            raise BrokenPipeError(errno.EPIPE, "the client does not read") from None
+
 
 class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
     """A client, and what it has sent of its next request."""
@@ -43,22 +57,41 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
     def begin(self) -> None:
         """Expect a request."""
         self.received = bytearray()
-        self.framing = PythonProtocol()
+        self.framing = PythonProtocol(
+            limit_request_line=self.cfg.limit_request_line,
+            limit_request_fields=self.cfg.limit_request_fields,
+            limit_request_field_size=self.cfg.limit_request_field_size,
+            permit_unconventional_http_method=self.cfg.permit_unconventional_http_method,
+            permit_unconventional_http_version=self.cfg.permit_unconventional_http_version,
+        )
         self.deadline = time.monotonic() + REQUEST_SECONDS
-        self.leaving = self.encouraged = False
+        self.leaving = self.encouraged = self.is_whole = False
+
+    def release(self) -> bytes:
+        """Return what was gathered, and hold it no longer."""
+        gathered = bytes(self.received)
+        self.received, self.framing, self.parser = bytearray(), None, None
+        return gathered
 
     def take(self, data: bytes) -> bool:
         """Add what came; return whether a thread should have it: it is a whole request, or can be none."""
         self.received += data
         try:
             self.framing.feed(data)
-        except ParseError:
+        except (ParseError, ValueError):  # ValueError: int() takes 4300 digits at most
             return True  # gunicorn's other parser, which the thread uses, says what is wrong
-        if not self.encouraged and any(name == b"expect" for name, _ in self.framing.headers):
-            self.encouraged = True  # gunicorn itself refuses any other expectation
+        self.is_whole = self.framing.is_complete
+        if self.is_whole or len(self.received) > MAX_BYTES:
+            return True
+        expected = {value.lower() for name, value in self.framing.headers if name == b"expect"}
+        if expected - {b"100-continue"}:
+            return True  # gunicorn refuses it, before there is a body
+        # RFC 9110, section 10.1.1: a client of HTTP/1.0 does not know of it.
+        if expected and not self.encouraged and self.framing.http_version >= (1, 1):
+            self.encouraged = True
             with contextlib.suppress(OSError):
                 self.sock.send(CONTINUE)
-        return self.framing.is_complete or len(self.received) > MAX_BYTES
+        return False
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -105,7 +138,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def _gather(self, connection: Connection, client: socket.socket) -> None:
         try:
-            data = client.recv(65536)
+            data = client.recv(MAX_BYTES + 1 - len(connection.received))
         except BlockingIOError:
             return
         except OSError:
@@ -115,30 +148,40 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._close(connection)
         elif not data or connection.take(data):
             self._stop_waiting(connection)
-            self._hand_over(connection, bytes(connection.received))
+            self._hand_over(connection)
 
-    def _hand_over(self, connection: Connection, request: bytes) -> None:
-        connection.parser = get_parser(self.cfg, [request], connection.client)
+    def _hand_over(self, connection: Connection) -> None:
+        connection.parser = get_parser(self.cfg, iter([connection.release()]), connection.client)
         connection.initialized = connection.data_ready = True
         self.enqueue_req(connection)
 
+    def handle_request(self, request: Any, connection: Connection) -> Any:
+        """Run the application, in a thread."""
+        request._expected_100_continue = False  # whoever is to hear it has heard it
+        if not connection.is_whole:
+            request.force_close()
+        return super().handle_request(request, connection)
+
     def finish_request(self, connection: Connection, done: "Future[Any]") -> None:
         """Expect the next request, of which a part may be there already, or say goodbye."""
-        if done.cancelled() or done.exception() or not done.result():
+        # Where an unfinished request ends is unknown: what follows must not be read as the next one.
+        if done.cancelled() or done.exception() or not done.result() or not connection.is_whole:
             self._say_goodbye(connection)
             return
         rest = connection.parser.unreader.take_buffered()
+        connection.release()
         if not rest:
             self._keep(connection)
             return
         connection.sock.setblocking(False)
         connection.begin()
         if connection.take(rest):
-            self._hand_over(connection, rest)
+            self._hand_over(connection)
         else:
             self._wait(connection, self._gather)
 
     def _say_goodbye(self, connection: Connection) -> None:
+        connection.release()
         connection.leaving, connection.deadline = True, time.monotonic() + GOODBYE_SECONDS
         try:
             connection.sock.setblocking(False)
