@@ -43,16 +43,19 @@ class Socket(socket.socket):
         except TimeoutError:
             raise BrokenPipeError(errno.EPIPE, "the client does not read") from None
 
-    def sendfile(self, *arguments: Any) -> int:
+    def sendfile(self, *arguments: Any, **named: Any) -> int:
         """Send a file, as `sendall` does."""
         try:
-            return super().sendfile(*arguments)
+            return super().sendfile(*arguments, **named)
         except TimeoutError:
             raise BrokenPipeError(errno.EPIPE, "the client does not read") from None
 
 
 class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
     """A client, and what it has sent of its next request."""
+
+    framing: Any
+    parser: Any
 
     def begin(self) -> None:
         """Expect a request."""
