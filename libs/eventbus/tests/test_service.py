@@ -3,6 +3,7 @@ import os
 import signal
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from aiokafka.errors import KafkaError
@@ -221,6 +222,8 @@ class Breaks(NeverStarts):
 
 class AnswersLate:
     """A producer whose broker acknowledges a moment after the process was asked to stop."""
+
+    client = SimpleNamespace(_client_id="relay")
 
     def __init__(self) -> None:
         self.sent: list[asyncio.Future[None]] = []
