@@ -80,16 +80,16 @@ class Consuming:
             assignment = Assignment(consumer, worker.topics, group=self.group, servers=config.kafka_bootstrap_servers)
             patience.status.trouble(ASSIGNMENT, "starting")
             async with (
-                _beside(assignment.watch(patience.status)),
-                _beside(Watchdog(patience.status).watch(consumer, progress)),
+                _beside(lambda: assignment.watch(patience.status)),
+                _beside(lambda: Watchdog(patience.status).watch(consumer, progress)),
             ):
                 await worker.run()
 
 
 @contextlib.asynccontextmanager
-async def _beside(watching: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run *watching* until the end."""
-    task = asyncio.create_task(_or_end(watching))
+async def _beside(watch: Callable[[], Coroutine[None, None, None]]) -> AsyncIterator[None]:
+    """Run *watch* until the end."""
+    task = asyncio.create_task(_or_end(watch))
     try:
         yield
     finally:
@@ -98,9 +98,9 @@ async def _beside(watching: Coroutine[None, None, None]) -> AsyncIterator[None]:
             await task
 
 
-async def _or_end(watching: Coroutine[None, None, None]) -> None:
+async def _or_end(watch: Callable[[], Coroutine[None, None, None]]) -> None:
     try:
-        await watching
+        await watch()
     except Exception:  # it looks into aiokafka's private parts, and nobody else would see what it should have seen
         log.exception("what watches the consumer has failed")
         end_process("what watches the consumer has failed")
