@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import journey
-from stack import Stack
 
 from tests.e2e.polling import poll_until
 from tests.e2e.shop import Shop
@@ -51,12 +50,14 @@ def test_an_order_is_shown_by_its_id_as_by_its_trace(shop: Shop) -> None:
     assert (by_order.returncode, by_order.stderr) == (0, "")
 
 
-def test_the_audit_files_of_the_collector_are_read_like_zipkin(shop: Shop, stack: Stack, system: System) -> None:
+def test_what_the_collector_keeps_of_a_trace_is_read_like_zipkin(shop: Shop, system: System, tmp_path: Path) -> None:
     order = shop.place_within_own_trace(831)
     shop.expect_exact_journeys([order])
     poll_until(lambda: len(re.findall(order.trace_id, system.spans())) >= 6, "the audit file has the trace")
-    files = [part for file in stack.settings.audit_folder.glob("traces*.jsonl") for part in ("--otlp", str(file))]
-    shown, judged = command("show", order.order_id, "--json", *files), command("doctor", order.trace_id, *files)
+    file = tmp_path / "traces.jsonl"
+    file.write_text("\n".join(line for line in system.spans().splitlines() if order.trace_id in line))
+    shown = command("show", order.order_id, "--json", "--otlp", str(file))
+    judged = command("doctor", order.trace_id, "--otlp", str(file))
 
     spans = json.loads(shown.stdout)["spans"]
     assert [(span["service"], span["name"]) for span in spans] == [
