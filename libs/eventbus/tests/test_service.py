@@ -216,7 +216,7 @@ class Breaks(NeverStarts):
     def assignment(self) -> set[object]:
         return set()
 
-    async def getone(self) -> None:
+    async def getmany(self, **_: object) -> None:
         raise self._error
 
 

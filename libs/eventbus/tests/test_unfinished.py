@@ -38,7 +38,7 @@ def process(database: Database, *, group: str = "billing", tries: int = TRIES) -
 
 def die(process: Unfinished, record: Record = RECORD) -> None:
     """Deliver a record to a process that does not survive it."""
-    with suppress(SystemExit), process.delivery(record):
+    with suppress(SystemExit), process.turn([record]):
         raise SystemExit
 
 
@@ -72,7 +72,7 @@ def test_the_record_that_has_the_place_of_another_in_a_topic_made_again_is_not_b
         with suppress(WorkerKilled):
             die(process(database))
 
-    with process(database).delivery(Record(RECORD.offset, timestamp=RECORD.timestamp + 1)):
+    with process(database).turn([Record(RECORD.offset, timestamp=RECORD.timestamp + 1)]):
         pass
 
 
@@ -90,7 +90,7 @@ def test_a_delivery_that_the_process_survives_counts_as_none_whatever_its_end(
     for _ in range(3):
         for _ in range(TRIES - 1):
             die(process(database))
-        with suppress(Exception), process(database).delivery(RECORD):
+        with suppress(Exception), process(database).turn([RECORD]):
             if end:
                 raise end("no mail server")
 
@@ -101,7 +101,7 @@ def test_deaths_with_other_records_in_hand_are_no_fault_of_one(database: Databas
     for offset in range(20):
         worker = process(database)
         for before in range(offset):
-            with worker.delivery(Record(before)):
+            with worker.turn([Record(before)]):
                 pass
         die(worker, Record(offset))
     places = [Record(0), Record(0, partition=1), Record(0, topic="billing.retry")]
@@ -113,7 +113,7 @@ def test_who_takes_over_a_partition_goes_on_counting_and_other_groups_count_for_
     for group in ("billing", "notifier") * TRIES:
         die(process(database, group=group))
     another = process(database)
-    with another.delivery(Record(5)):
+    with another.turn([Record(5)]):
         pass
     another.assigned()
 
@@ -129,7 +129,7 @@ def test_only_the_first_records_after_an_assignment_are_noted_since_steady_work_
     worker = process(database)
 
     def noted(record: Record) -> int:
-        with worker.delivery(record):
+        with worker.turn([record]):
             return count(database, unfinished)
 
     first = [noted(Record(10 * number)) for number in range(SUSPECTS)]
@@ -153,10 +153,10 @@ def test_tries_in_an_outage_of_the_database_itself_do_not_add_up(
 
     worker = process(database)
     for _ in range(3 * TRIES):
-        with monkeypatch.context() as patch, pytest.raises(Unavailable), worker.delivery(RECORD):
+        with monkeypatch.context() as patch, pytest.raises(Unavailable), worker.turn([RECORD]):
             patch.setattr(database, "write", away)
             raise Unavailable
-    with worker.delivery(RECORD):
+    with worker.turn([RECORD]):
         pass
 
     assert count(database, unfinished) == 0
@@ -165,7 +165,7 @@ def test_tries_in_an_outage_of_the_database_itself_do_not_add_up(
 def test_a_delivery_that_a_stop_interrupts_is_not_counted(database: Database) -> None:
     for _ in range(3 * TRIES):
         worker = process(database)
-        with suppress(SystemExit), worker.delivery(RECORD):
+        with suppress(SystemExit), worker.turn([RECORD]):
             worker.strike_off()
             raise SystemExit
 

@@ -60,7 +60,12 @@ class Consuming:
         worker = Worker(
             consumer,
             self.subscriptions,
-            bench=Bench(self.database, Inbox(self.group), Outbox(self.group, config.outbox_limit())),
+            bench=Bench(
+                self.database,
+                Inbox(self.group),
+                Outbox(self.group, config.outbox_limit()),
+                effects_at_once=config.effects_at_once,
+            ),
             dead_letters=dead_letters.DeadLetters(aside, group=self.group, patience=patience),
             retry=retry.Retry(
                 aside,

@@ -83,7 +83,7 @@ class DeadLetters:
     async def _send(self, key: bytes | None, value: bytes | None, kept: KeptHeaders, added: Headers) -> None:
         # aiokafka refuses a record that has neither key nor value.
         key = b"" if key is None and value is None else key
-        async with self._patience.bounded(SEND_TIMEOUT_S):
+        async with self._patience.bounded(SEND_TIMEOUT_S, finish=True):
             future = await self._producer.send(topic_of(self._group), value, key=key, headers=[*kept, *added])
         await self._patience.acknowledged("dead letters", future)
 

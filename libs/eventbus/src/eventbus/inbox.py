@@ -1,5 +1,6 @@
 """The inbox: which messages a consumer has already handled, so that a repeat has no second effect."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, bindparam, select, text
@@ -13,10 +14,10 @@ class Inbox:
     def __init__(self, consumer: str) -> None:
         self._consumer = consumer
 
-    def knows(self, connection: Connection, message: str) -> bool:
-        """Tell whether the message has been handled. Somebody else may be about to handle it: see `take`."""
-        mine = (inbox.c.consumer == self._consumer) & (inbox.c.event_id == message)
-        return connection.execute(select(inbox.c.event_id).where(mine)).first() is not None
+    def known(self, connection: Connection, messages: Sequence[str]) -> set[str]:
+        """Return those of *messages* that have been handled. Others may be about to be: see `take`."""
+        row = {"consumer": self._consumer, "messages": list(messages)}
+        return set(connection.scalars(_KNOWN, row)) if messages else set()
 
     def take(self, connection: Connection, message: str) -> bool:
         """Remember the message as handled, in the caller's transaction; False where it has been.
@@ -28,6 +29,9 @@ class Inbox:
         return connection.execute(_TAKE, row).rowcount == 1
 
 
+_KNOWN = select(inbox.c.event_id).where(
+    inbox.c.consumer == bindparam("consumer"), inbox.c.event_id.in_(bindparam("messages", expanding=True))
+)
 # As text, since SQLAlchemy has this statement for each database only, not for both.
 _TAKE = text(
     "INSERT INTO inbox (consumer, event_id, handled_at) VALUES (:consumer, :event_id, :handled_at)"

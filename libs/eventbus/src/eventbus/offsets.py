@@ -27,6 +27,7 @@ class Offsets:
         self._status = status
         self._done: dict[TopicPartition, int] = {}
         self._due = 0.0
+        self._committing: asyncio.Task[None] | None = None
 
     def finished(self, record: ConsumerRecord[Any, Any]) -> None:
         """Note that all work on *record* is durable."""
@@ -37,10 +38,24 @@ class Offsets:
         """When the next commit is due, by the clock of the event loop; None where there is nothing to commit."""
         return self._due if self._done else None
 
+    def commit_if_due(self) -> None:
+        """Begin a commit if one is due; the next records need not wait for it."""
+        now = asyncio.get_running_loop().time()
+        if self.due_at is None or now < self.due_at:
+            return
+        if self._committing is None or self._committing.done():
+            if self._committing is not None:
+                self._committing.result()
+            self._committing = asyncio.create_task(self._commit())
+        self._due = now + COMMIT_EVERY_S
+
     async def commit(self) -> None:
         """Commit what is finished; what fails is tried again, unless the partitions are gone."""
-        now = asyncio.get_running_loop().time
-        self._due = now() + COMMIT_EVERY_S
+        if self._committing is not None:
+            await self._committing
+        await self._commit()
+
+    async def _commit(self) -> None:
         assigned = self._consumer.assignment()
         offsets = {partition: offset for partition, offset in self._done.items() if partition in assigned}
         self._done = {}
@@ -56,7 +71,7 @@ class Offsets:
         except (KafkaError, TimeoutError) as error:
             log.warning("offsets not committed", extra={"error": type(error).__name__})
             self._done = {**offsets, **self._done}
-            self._due = now() + COMMIT_AGAIN_AFTER_S
+            self._due = asyncio.get_running_loop().time() + COMMIT_AGAIN_AFTER_S
             self._status.trouble("offsets", f"not committed: {type(error).__name__}")
             return
         self._status.fine("offsets")

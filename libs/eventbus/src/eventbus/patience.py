@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -93,13 +94,14 @@ class Patience:
             raise Stopped(f"{part}: not done within {self._grace:g} s of stopping")
 
     @asynccontextmanager
-    async def bounded(self, seconds: float) -> AsyncIterator[None]:
+    async def bounded(self, seconds: float, *, finish: bool = False) -> AsyncIterator[None]:
         """Bound what is awaited inside.
 
-        Raises TimeoutError after *seconds*, Stopped at once where the process is to stop.
+        Raises TimeoutError after *seconds*, Stopped at once where the process is to stop; what is to *finish* has the
+        grace before.
         """
         limit = asyncio.timeout(seconds)
-        watch = asyncio.create_task(self._expire_at_stop(limit))
+        watch = asyncio.create_task(self._expire_at_stop(limit, self._grace if finish else 0.0))
         try:
             async with limit:
                 yield
@@ -110,10 +112,11 @@ class Patience:
         finally:
             watch.cancel()
 
-    async def _expire_at_stop(self, limit: asyncio.Timeout) -> None:
+    async def _expire_at_stop(self, limit: asyncio.Timeout, grace: float) -> None:
         await self.stop.wait()
-        if not limit.expired():
-            limit.reschedule(asyncio.get_running_loop().time())
+        at = asyncio.get_running_loop().time() + grace
+        if not limit.expired() and at < (limit.when() or math.inf):
+            limit.reschedule(at)
 
     async def pause(self, seconds: float) -> None:
         """Wait; raise Stopped at once where the process is to stop."""

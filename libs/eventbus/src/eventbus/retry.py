@@ -45,7 +45,7 @@ class Retry:
         tries = origin.tries + 1
         due = time.time() + self.delay_s
         headers = without_retry(record.headers) + retry_headers(origin, tries=tries, due=due)
-        async with self._patience.bounded(SEND_TIMEOUT_S):
+        async with self._patience.bounded(SEND_TIMEOUT_S, finish=True):
             future = await self._producer.send(self.topic, record.value, key=record.key, headers=headers)
         await self._patience.acknowledged("retry", future)
         log.warning(

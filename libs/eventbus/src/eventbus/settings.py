@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from eventbus.limits import MAX_ROWS, MIN_FREE_DISK_MB, OutboxLimit
+from eventbus.subscription import EFFECTS_AT_ONCE
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -49,6 +50,12 @@ class WorkerSettings(OutboxSettings):
     )
     retry_tries: int = Field(
         default=5, ge=1, le=1000, description="how often a message is tried before it is a dead letter, like 5"
+    )
+    effects_at_once: int = Field(
+        default=EFFECTS_AT_ONCE,
+        ge=1,
+        le=1000,
+        description=f"how many e-mails, or other effects, a crash may repeat at most, like {EFFECTS_AT_ONCE}",
     )
     demo_faults: bool = Field(default=False, description="1 lets an order carry a fault scenario (for demonstrations)")
 

@@ -1,15 +1,18 @@
-"""Which handler an event goes to, and how its effect and the memory of it are made one."""
+"""Which handler an event goes to, and how the effects of a turn and the memory of them are made one."""
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from eventbus.cloudevents import Message
 from eventbus.database import Database
-from eventbus.errors import Poison
+from eventbus.errors import Poison, Transient, Unavailable, describe
 from eventbus.event import Event
 from eventbus.inbox import Inbox
 from eventbus.outbox import EventTooLarge, Outbox
@@ -18,6 +21,11 @@ from eventbus.spans import Flusher
 E = TypeVar("E", bound=Event)
 D = TypeVar("D")
 R = TypeVar("R")
+
+# So many effects a crash can repeat: they have happened and are not remembered.
+EFFECTS_AT_ONCE = 16
+# What would end the thread that works on a turn instead of failing one message.
+_ENDS_THE_THREAD = (StopIteration, CancelledError, asyncio.CancelledError, GeneratorExit, SystemExit)
 
 
 class Outcome(Enum):
@@ -35,14 +43,68 @@ class Bench:
     inbox: Inbox
     outbox: Outbox
     spans: Flusher = field(default_factory=Flusher)
+    effects_at_once: int = EFFECTS_AT_ONCE
+
+
+class Delivery:
+    """A message in a turn, and what becomes of it: an outcome once that is durable, or the error of its handler."""
+
+    def __init__(self, message: Message) -> None:
+        self._message = message
+        self.outcome: Outcome | None = None
+        self.error: Exception | None = None
+
+    @property
+    def message(self) -> Message:
+        """The message. Raises Poison where it cannot be read."""
+        return self._message
+
+    def handling(self) -> AbstractContextManager[object]:
+        """Be in the span of the message."""
+        return nullcontext()
+
+    def before(self) -> None:
+        """Is called before the handler."""
+
+    @contextmanager
+    def trying(self) -> Iterator[None]:
+        """Let what fails inside be the delivery's `error`, and go no further."""
+        self.outcome = self.error = None
+        try:
+            yield
+        except _ENDS_THE_THREAD as error:
+            self.outcome = None
+            self.error = Transient(f"the handler raised {type(error).__name__} {describe(error)}")
+            self.error.__cause__ = error
+        except Exception as error:  # the worker decides what is done about it
+            self.outcome, self.error = None, error
 
 
 @dataclass(frozen=True)
 class Subscription:
-    """One line of a service's table: an event type and what is done with it."""
+    """One line of a service's table: an event type and what is done with it.
+
+    *turn* does so with deliveries in their order as long as *go_on* says so, at least with the first; each then has its
+    outcome or its error, or neither if it was not its turn. It stops behind an error that may be an outage. If it
+    raises, nothing of the turn is remembered, and the outcomes do not count.
+    """
 
     event_type: type[Event]
-    apply: Callable[[Bench, Message], Outcome]
+    turn: "Turn"
+    step: Any
+
+    def apply(self, bench: Bench, message: Message) -> Outcome:
+        """Handle one message, in a turn of its own. Raises what the handler raises."""
+        delivery = Delivery(message)
+        self.turn(bench, [(self, delivery)], lambda: True)
+        if delivery.error is not None:
+            raise delivery.error
+        assert delivery.outcome is not None
+        return delivery.outcome
+
+
+Deliveries = Sequence[tuple[Subscription, Delivery]]
+Turn = Callable[[Bench, Deliveries, Callable[[], bool]], None]
 
 
 def by_type(subscriptions: Iterable[Subscription]) -> dict[str, Subscription]:
@@ -69,23 +131,37 @@ def within_transaction(
     """Handle an event in one transaction with its inbox row and what the handler publishes: exactly one effect.
 
     *dependency* is made for each message from the transaction's connection. What the handler publishes must fit into
-    the outbox: a message that leads to more is poison.
+    the outbox: a message that leads to more is poison. The messages of a turn share the transaction, each in a
+    savepoint of its own.
     """
 
-    def apply(bench: Bench, message: Message) -> Outcome:
+    def step(bench: Bench, connection: Connection, message: Message) -> Outcome:
         assert isinstance(message.event, event_type)
-        with bench.database.write() as connection:
-            if not bench.inbox.take(connection, message.identity):
-                return Outcome.DUPLICATE
-            published = handler(message.event, dependency(connection))
-            if published is not None:
-                try:
-                    bench.outbox.add(connection, published)
-                except EventTooLarge as error:  # trying again would not make it smaller
-                    raise Poison(str(error)) from None
+        if not bench.inbox.take(connection, message.identity):
+            return Outcome.DUPLICATE
+        published = handler(message.event, dependency(connection))
+        if published is not None:
+            try:
+                bench.outbox.add(connection, published)
+            except EventTooLarge as error:  # trying again would not make it smaller
+                raise Poison(str(error)) from None
         return Outcome.HANDLED
 
-    return Subscription(event_type, apply)
+    return Subscription(event_type, _in_one_transaction, step)
+
+
+def _in_one_transaction(bench: Bench, deliveries: "Deliveries", go_on: Callable[[], bool]) -> None:
+    with bench.database.write() as connection:
+        for subscription, delivery in deliveries:
+            with (
+                delivery.handling(),
+                _savepoint(connection, delivery) if len(deliveries) > 1 else _transaction(delivery),
+                delivery.trying(),
+            ):
+                delivery.before()
+                delivery.outcome = subscription.step(bench, connection, delivery.message)
+            if may_be_outage(delivery.error, bench.database) or not go_on():
+                return
 
 
 def outside_transaction(
@@ -94,26 +170,116 @@ def outside_transaction(
     """Handle an event whose effect no transaction can hold, such as an e-mail: look up, act, remember.
 
     *record* keeps what the handler returned, in one transaction with the inbox row. The effect happens at least once; a
-    crash between acting and remembering repeats it. No lock is held meanwhile. While the database does not remember,
-    only that is tried again; without room on its disk nothing is begun.
+    crash between acting and remembering repeats it, for EFFECTS_AT_ONCE messages at most. No lock is held meanwhile.
+    While the database does not remember, only that is tried again; without room on its disk nothing is begun.
     """
-    not_remembered: dict[str, R] = {}
+    return Subscription(event_type, _one_after_the_other, _Effect(event_type, handler, dependency, record))
 
-    def apply(bench: Bench, message: Message) -> Outcome:
-        assert isinstance(message.event, event_type)
-        with bench.database.read() as connection:
-            if bench.inbox.knows(connection, message.identity):
-                not_remembered.pop(message.identity, None)
-                return Outcome.DUPLICATE
-            bench.outbox.check_room(connection)
-        if message.identity not in not_remembered:
-            not_remembered[message.identity] = handler(message.event, dependency)
-        # Once it is remembered the handler is not called again: the spans of its effect must be safe before.
-        bench.spans.flush()
-        with bench.database.write() as connection:
-            bench.inbox.take(connection, message.identity)
-            record(connection, not_remembered[message.identity])
-        del not_remembered[message.identity]
-        return Outcome.HANDLED
 
-    return Subscription(event_type, apply)
+class _Effect:
+    """What a handler does outside of the database, and what of it is not remembered there yet."""
+
+    def __init__(
+        self,
+        event_type: type[Event],
+        handler: Callable[[Any, Any], Any],
+        dependency: object,
+        record: Callable[[Connection, Any], None],
+    ) -> None:
+        self._event_type = event_type
+        self._handler = handler
+        self._dependency = dependency
+        self._record = record
+        self._not_remembered: dict[str, Any] = {}
+
+    def act(self, message: Message) -> None:
+        """Do it, unless it is done and only not remembered."""
+        assert isinstance(message.event, self._event_type)
+        if message.identity not in self._not_remembered:
+            self._not_remembered[message.identity] = self._handler(message.event, self._dependency)
+
+    def remember(self, bench: Bench, connection: Connection, message: Message) -> None:
+        bench.inbox.take(connection, message.identity)
+        self._record(connection, self._not_remembered[message.identity])
+
+    def is_remembered(self, message: Message) -> None:
+        self._not_remembered.pop(message.identity, None)
+
+
+def _one_after_the_other(bench: Bench, deliveries: Deliveries, go_on: Callable[[], bool]) -> None:
+    known = _known(bench, deliveries)
+    acted: list[tuple[Subscription, Delivery]] = []
+    for subscription, delivery in deliveries:
+        with delivery.handling(), delivery.trying():
+            delivery.before()
+            if delivery.message.identity in known:
+                delivery.outcome = Outcome.DUPLICATE
+            else:
+                subscription.step.act(delivery.message)
+                known.add(delivery.message.identity)
+                acted.append((subscription, delivery))
+        if may_be_outage(delivery.error, bench.database) or len(acted) >= bench.effects_at_once or not go_on():
+            break
+    if acted:
+        _remember(bench, acted)
+
+
+def _known(bench: Bench, deliveries: Deliveries) -> set[str]:
+    identities = {}
+    for subscription, delivery in deliveries:
+        with suppress(Poison):  # which comes again when it is its turn
+            identities[delivery.message.identity] = subscription.step, delivery.message
+    with bench.database.read() as connection:
+        known = bench.inbox.known(connection, list(identities))
+        bench.outbox.check_room(connection)
+    for identity in known:
+        step, message = identities[identity]
+        step.is_remembered(message)
+    return known
+
+
+def _remember(bench: Bench, acted: Deliveries) -> None:
+    # Once it is remembered the handler is not called again: the spans of its effect must be safe before.
+    bench.spans.flush()
+    with bench.database.write() as connection:
+        for subscription, delivery in acted:
+            with _savepoint(connection, delivery), delivery.trying():
+                subscription.step.remember(bench, connection, delivery.message)
+                delivery.outcome = Outcome.HANDLED
+            if may_be_outage(delivery.error, bench.database):
+                break
+    for subscription, delivery in acted:
+        if delivery.outcome is Outcome.HANDLED:
+            subscription.step.is_remembered(delivery.message)
+
+
+@contextmanager
+def _savepoint(connection: Connection, delivery: Delivery) -> Iterator[None]:
+    """Undo what is done inside, and nothing else of the transaction, if the delivery then has an error.
+
+    Raises that error if the transaction is lost as a whole.
+    """
+    # By the driver: SQLAlchemy's own takes ten times as long, and each message needs two.
+    execute = connection.connection.driver_connection.execute  # type: ignore[union-attr]
+    execute("SAVEPOINT message")
+    yield
+    if delivery.error is None:
+        execute("RELEASE SAVEPOINT message")
+        return
+    try:
+        execute("ROLLBACK TO SAVEPOINT message")
+    except connection.dialect.loaded_dbapi.Error:
+        raise delivery.error from None
+
+
+@contextmanager
+def _transaction(delivery: Delivery) -> Iterator[None]:
+    """Undo all of the transaction if the delivery then has an error: it is the only one. Raises that error."""
+    yield
+    if delivery.error is not None:
+        raise delivery.error
+
+
+def may_be_outage(error: Exception | None, database: Database) -> bool:
+    """Tell whether *error* may mean that something is away which every message needs."""
+    return isinstance(error, (Unavailable, *database.errors))

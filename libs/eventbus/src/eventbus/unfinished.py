@@ -2,13 +2,13 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from aiokafka import TopicPartition
-from sqlalchemy import ColumnElement, bindparam, delete, text
+from sqlalchemy import ColumnElement, bindparam, delete, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from eventbus.database import Database
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 # Of each partition, after it was assigned. What killed the last process is among them: it was behind the committed
 # offset by no more than a worker handles between two commits (200 ms).
-SUSPECTS = 100
+SUSPECTS = 300
 # A worker may be killed by accident with the same record in hand, but hardly so often.
 FEWEST_DEATHS = 3
 
@@ -37,78 +37,86 @@ class WorkerKilled(Poison):
 class Unfinished:
     """Count the deliveries of a record that ended with the process, in the service's database.
 
-    A delivery is noted before the handler is called and struck off when it returns or raises, so that what is left are
-    sudden ends: no failure, no outage, no stop. Noted are only the first records of a partition after it was assigned,
-    since steady work must not pay for it: a first death in the midst of that is not counted.
+    Deliveries are noted before a turn begins and struck off when it is over, so that what is left are sudden ends: no
+    failure, no outage, no stop. A record that was in hand at one has its next turn alone, since only one of those in a
+    turn is to blame. Noted are only the first records of a partition after it was assigned, since steady work must not
+    pay for it: a first death in the midst of that is not counted.
     """
 
     def __init__(self, database: Database, group: str, *, tries: int) -> None:
         self._database = database
         self._group = group
         self._limit = max(tries, FEWEST_DEATHS)
-        # Of each partition the last record, and the number of records, since it was assigned.
-        self._read: dict[TopicPartition, tuple[int, int]] = {}
-        self._noted: str | None = None
+        # The offsets of the first records of each partition since it was assigned.
+        self._first: dict[TopicPartition, set[int]] = {}
+        self._noted: set[str] = set()
         self._changing = threading.Lock()
 
     def assigned(self) -> None:
         """Note that partitions were assigned: their last reader may have died."""
-        self._read.clear()
+        self._first.clear()
 
     @contextmanager
-    def delivery(self, record: Any) -> Iterator[None]:
-        """Count what happens inside as one delivery of *record*, if the process does not survive it. Blocks.
+    def turn(self, records: Sequence[Any]) -> Iterator[int]:
+        """Count what happens inside as one delivery of each record in the turn, if the process does not survive it.
 
-        Raises WorkerKilled where that was so RETRY_TRIES times in a row (three times at least), and what the database
+        Yields how many of *records*, from the first on, that may be. Blocks. Raises WorkerKilled for the first one
+        where RETRY_TRIES of its deliveries in a row ended with the process (three at least), and what the database
         raises while it is away.
         """
-        if not self._is_suspect(record):
-            yield
-            return
-        # With its time, since a topic that is made again begins at the same offsets.
-        place = f"{record.topic} {record.partition}:{record.offset} {record.timestamp}"
-        self._note(place)
+        together = self._note(records)
         try:
-            yield
+            yield together
         except Exception:
             self.strike_off()
             raise
         self.strike_off()
 
     def strike_off(self) -> None:
-        """Do not count the delivery that goes on, if any, whatever becomes of the process. Blocks."""
+        """Do not count the deliveries that go on, if any, whatever becomes of the process. Blocks."""
         with self._changing:
-            if self._noted is None:
+            if not self._noted:
                 return
             try:
                 with self._database.write() as connection:
-                    connection.execute(delete(unfinished).where(self._is(self._noted)))
-            except SQLAlchemyError as error:  # noted still: the next try of this record is not counted once more
-                log.warning("a delivery is not struck off", extra={"record": self._noted}, exc_info=error)
+                    connection.execute(delete(unfinished).where(self._are(self._noted)))
+            except SQLAlchemyError as error:  # noted still: the next try of these records is not counted once more
+                log.warning("deliveries are not struck off", extra={"records": len(self._noted)}, exc_info=error)
             else:
-                self._noted = None
+                self._noted.clear()
+
+    def _note(self, records: Sequence[Any]) -> int:
+        suspects = {number: _place(each) for number, each in enumerate(records) if self._is_suspect(each)}
+        with self._changing:
+            new = {number: place for number, place in suspects.items() if place not in self._noted}
+            if not new:
+                return len(records)
+            with self._database.write() as connection:
+                blamed = set(connection.scalars(select(unfinished.c.record).where(self._are(new.values()))))
+                # One that is blamed is alone.
+                first = next((number for number, place in new.items() if place in blamed), len(records))
+                noting = [place for number, place in new.items() if number < max(first, 1)]
+                for place in noting:
+                    row = {"consumer": self._group, "record": place, "since": datetime.now(UTC)}
+                    deliveries: int = connection.execute(_NOTE, {**row, "most": self._limit + 1}).scalar_one()
+                    if deliveries > self._limit:  # until it is set aside for good, nobody may handle it
+                        raise WorkerKilled(deliveries - 1)
+            self._noted.update(noting)
+        return max(first, 1)
 
     def _is_suspect(self, record: Any) -> bool:
-        partition = TopicPartition(record.topic, record.partition)
-        last, number = self._read.get(partition, (-1, 0))
-        if record.offset != last:  # the same one again is another try
-            number += 1
-            self._read[partition] = record.offset, number
-        return number <= SUSPECTS
+        first = self._first.setdefault(TopicPartition(record.topic, record.partition), set())
+        if len(first) < SUSPECTS:
+            first.add(record.offset)
+        return record.offset in first
 
-    def _note(self, place: str) -> None:
-        with self._changing:
-            if self._noted == place:
-                return
-            with self._database.write() as connection:
-                row = {"consumer": self._group, "record": place, "since": datetime.now(UTC), "most": self._limit + 1}
-                deliveries: int = connection.execute(_NOTE, row).scalar_one()
-            if deliveries > self._limit:  # and stays noted: until it is set aside for good, nobody may handle it
-                raise WorkerKilled(deliveries - 1)
-            self._noted = place
+    def _are(self, places: Iterable[str]) -> ColumnElement[bool]:
+        return (unfinished.c.consumer == self._group) & unfinished.c.record.in_(places)
 
-    def _is(self, place: str) -> ColumnElement[bool]:
-        return (unfinished.c.consumer == self._group) & (unfinished.c.record == place)
+
+def _place(record: Any) -> str:
+    # With its time, since a topic that is made again begins at the same offsets.
+    return f"{record.topic} {record.partition}:{record.offset} {record.timestamp}"
 
 
 # As text, since SQLAlchemy has this statement for each database only, not for both.

@@ -1,29 +1,29 @@
-"""The worker loop: one record at a time, from the topic to its handler, at least once."""
+"""The worker loop: turns of records, from the topic to their handlers, at least once."""
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import CancelledError
 from dataclasses import replace
+from itertools import takewhile
+from time import monotonic
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
-from aiokafka_otel import process_span
+from opentelemetry import trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
-from opentelemetry.trace import Span
 
-from eventbus.cloudevents import decode
 from eventbus.dead_letters import DeadLetters
-from eventbus.errors import Poison, Transient, Unavailable, describe
+from eventbus.delivery import RecordDelivery
+from eventbus.errors import Poison, describe
 from eventbus.membership import Fenced, Membership
 from eventbus.not_due import NotDue
 from eventbus.offsets import Offsets
-from eventbus.origin import Origin
-from eventbus.outage import Cause, WrongTables, cause_of
+from eventbus.outage import Cause, cause_of
 from eventbus.patience import Patience, Stopped, backoff
 from eventbus.retry import Retry
-from eventbus.spans import mark_due, mark_failed, mark_unfinished, note_failure
-from eventbus.subscription import Bench, Outcome, Subscription, by_type
+from eventbus.spans import mark_due, mark_failed, note_failure
+from eventbus.subscription import Bench, Outcome, Subscription, by_type, may_be_outage
 from eventbus.unfinished import Unfinished, WorkerKilled
 from eventbus.watchdog import Progress
 
@@ -32,17 +32,23 @@ log = logging.getLogger(__name__)
 FINISH_BEFORE_REVOCATION_S = 5
 # A server that restarts may be back before anybody looks. A message that ends its connection so often does it itself.
 BREAKS_OFF_TIMES = 3
-# What a thread cannot hand over as it is: of the first nothing would arrive, the others would end this worker.
-_LOST_ON_THE_WAY = (StopIteration, CancelledError, asyncio.CancelledError, GeneratorExit, SystemExit)
+# A turn takes what has been fetched, but no more than this, and begins no record after this time: others may wait for
+# its transaction, a rebalance or a stop for its end.
+TURN_RECORDS = 100
+TURN_S = 0.1
+_LOOK_AGAIN_AFTER_MS = 60_000
+
+Turn = deque[RecordDelivery]
 
 
 class Worker:
-    """Hand each record of the subscribed topics, and of the group's retry topic when it is due, to its handler.
+    """Hand the records of the subscribed topics, and of the group's retry topic when they are due, to their handlers.
 
-    Poison goes to the dead letters at once, what fails for another reason to the retry topic until it has had its
-    tries; while infrastructure is away the same record is tried forever. The offset is committed after the work is
-    durable and its spans are exported, at most every 200 ms and at stop; what is repeated after a crash, the inbox
-    recognises.
+    What was fetched is handled in turns, in order, one transaction for each. A record that fails costs only itself:
+    poison goes to the dead letters at once, what fails for another reason to the retry topic until it has had its
+    tries. While infrastructure is away the same turn is tried forever. The offset of a record is committed after its
+    work is durable and its spans are exported, at most every 200 ms and at stop; what is repeated after a crash, the
+    inbox recognises.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class Worker:
     ) -> None:
         self._consumer = consumer
         self._subscriptions = by_type(subscriptions)
+        self._any_subscription = subscriptions[0]
         self._types = {name: each.event_type for name, each in self._subscriptions.items()}
         self._bench = bench
         self._dead_letters = dead_letters
@@ -77,6 +84,9 @@ class Worker:
         self._offsets = Offsets(consumer, bench.spans, patience.status)
         self._not_due = NotDue(consumer, topic=retry.topic, delay_s=retry.delay_s)
         self._wait: asyncio.Timeout | None = None
+        # What waits for its turn.
+        self._fetched: Turn = deque()
+        self._revocations = 0
 
     @property
     def topics(self) -> list[str]:
@@ -95,128 +105,189 @@ class Worker:
             while not self._patience.stop.is_set():
                 if self._membership.fenced:
                     raise Fenced
-                if record := await self._next_record():
-                    async with self._in_hand:
-                        await self._process(record)
-                if (due := self._offsets.due_at) is not None and asyncio.get_running_loop().time() >= due:
-                    await self.commit()
+                if not self._fetched:
+                    await self._fetch()
+                async with self._in_hand:
+                    if self._fetched and not self._patience.stop.is_set():
+                        with self._progress.in_hand():
+                            await self._take_a_turn()
+                self._offsets.commit_if_due()
         except Stopped:
             log.info("stopping with a record unfinished: it is handled after the next start")
         finally:
             interrupt.cancel()
             await self.commit()
 
-    async def _next_record(self) -> ConsumerRecord[bytes, bytes] | None:
-        """Return the next record that is due, or None where stop or a due commit comes first.
+    async def _fetch(self) -> None:
+        """Wait for records that are due, for a stop, or until a commit is due.
 
         Without a span: that of a record is opened when its work begins, and has ended before its offset is committed.
         """
         self._not_due.resume()
         alarms = [at for at in (self._not_due.next_at, self._offsets.due_at) if at is not None]
+        seconds = min(alarms) - asyncio.get_running_loop().time() if alarms else 0.0
+        timeout_ms = max(1, round(seconds * 1000)) if alarms else _LOOK_AGAIN_AFTER_MS
         try:
-            async with asyncio.timeout_at(min(alarms, default=None)) as self._wait:
+            async with asyncio.timeout(None) as self._wait:
                 with suppress_instrumentation():
-                    record = await self._consumer.getone()
+                    fetched = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=TURN_RECORDS)
         except TimeoutError:
-            return None
+            return
         finally:
             self._wait = None
-        return None if self._not_due.put_back(record) else record
+        for records in fetched.values():
+            for record in takewhile(lambda each: not self._not_due.put_back(each), records):
+                self._fetched.append(RecordDelivery(record, self._consumer, self._types, self._before))
 
     async def _interrupt_wait_at_stop(self) -> None:
         await self._patience.stop.wait()
         self._interrupt_wait()
-        # Who has to stop may be killed for being slow: that is no fault of the record in hand.
+        # Who has to stop may be killed for being slow: that is no fault of the records in hand.
         await asyncio.to_thread(self._unfinished.strike_off)
 
     def _interrupt_wait(self) -> None:
         if self._wait is not None and not self._wait.expired():
             self._wait.reschedule(asyncio.get_running_loop().time())
 
-    async def _process(self, record: ConsumerRecord[bytes, bytes]) -> None:
-        """Work on a record inside its span. Raises Stopped, which is no error of the record."""
-        stopped = None
-        with process_span(record, self._consumer) as span, self._progress.in_hand():
-            try:
-                await self._work_on(record, span)
-            except Stopped as error:
-                mark_unfinished(span)
-                stopped = error
-        if stopped:
-            raise stopped
-        self._offsets.finished(record)
-
-    async def _work_on(self, record: ConsumerRecord[bytes, bytes], span: Span) -> None:
-        origin = Origin.of(record)
-        about = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+    async def _take_a_turn(self) -> None:
+        """Work on what was fetched until all that has begun is done. Raises Stopped, which is no error of a record."""
+        revocations = self._revocations
+        turn, self._fetched = self._fetched, deque()
+        delays = backoff()
         try:
-            outcome = await self._handle(record, origin.tries + 1, about, span)
-        except (Stopped, WrongTables):
+            is_away = True
+            while turn and (is_away or turn[0].begun):
+                delay = next(delays)
+                is_away = await self._try(turn, delay, lambda: revocations == self._revocations)
+                if is_away:
+                    await self._patience.pause(delay)
+        except BaseException as error:
+            for each in turn:
+                each.end(error)
             raise
-        except Exception as error:  # the one place that decides between retry and dead letter: nothing is skipped
-            mark_failed(span, error)
-            if isinstance(error, WorkerKilled):
-                origin = replace(origin, tries=origin.tries + error.deaths - 1)
-            if isinstance(error, Poison) or origin.tries + 1 >= self._retry.tries:
-                await self._dead_letters.keep(record, origin, error)
-            else:
-                await self._try_later(record, origin, error, span)
-            return
-        if outcome is Outcome.DUPLICATE:
-            span.set_attribute("journey.duplicate", True)
-        log.info(outcome.value, extra=about)
+        if revocations == self._revocations:
+            self._fetched = turn
 
-    async def _try_later(
-        self, record: ConsumerRecord[bytes, bytes], origin: Origin, error: Exception, span: Span
-    ) -> None:
+    async def _try(self, turn: Turn, delay: float, is_assigned: Callable[[], bool]) -> bool:
+        """Handle the first records of *turn*, and take off it those that need no other try.
+
+        Returns whether infrastructure is away, so that the others are to be tried again after *delay*. Raises
+        WrongTables, and Stopped if the handler does not return soon after a stop.
+        """
+        now = self._together(turn)
+        with self._progress.working():
+            handling = asyncio.create_task(asyncio.to_thread(self._handle, now, is_assigned))
+            error = await self._patience.finished("worker", handling)
+        if error is None:
+            self._after_commit()
+            error = await self._settle_until_doubt(turn)
+            blamed: RecordDelivery | None = turn[0] if error is not None else None
+        else:
+            blamed = next((each for each in now if each.error is error), now[0] if len(now) == 1 else None)
+            for each in now:
+                each.outcome = each.error = None
+        if error is not None:
+            about = blamed or now[0]
+            if await self._is_away(error, about):
+                self._tell_of_outage(error, about, delay)
+                return True
+            if blamed is turn[0]:
+                blamed.error = error
+                await self._settle(blamed)
+                turn.popleft()
+            else:  # nothing of the turn was kept: whose error it is shows when each has a turn of its own
+                for each in now:
+                    each.alone = True
+        self._patience.status.fine("worker")
+        return False
+
+    async def _settle_until_doubt(self, turn: Turn) -> Exception | None:
+        """Take off *turn* what has ended; return the error of the first one that may not have, if there is one."""
+        while turn and turn[0].ended:
+            error = turn[0].error
+            if may_be_outage(error, self._bench.database):
+                turn[0].error = None
+                return error
+            await self._settle(turn[0])
+            turn.popleft()
+        return None
+
+    def _together(self, turn: Turn) -> Sequence[RecordDelivery]:
+        """Return the first of *turn*, and those behind it that can be handled in one go with it."""
+        first = turn[0]
+        if first.alone:
+            return [first]
+        how = self._subscription_of(first).turn
+        return list(takewhile(lambda each: not each.alone and self._subscription_of(each).turn is how, turn))
+
+    def _subscription_of(self, delivery: RecordDelivery) -> Subscription:
+        # A message of an unknown type fails before its step.
+        return self._subscriptions.get(delivery.type) or self._any_subscription
+
+    def _handle(self, now: Sequence[RecordDelivery], is_assigned: Callable[[], bool]) -> Exception | None:
+        """Handle *now* in one go, in a thread; return the error for which nothing of it was kept."""
+        deliveries = [(self._subscription_of(each), each) for each in now]
+        until = monotonic() + TURN_S
+
+        def go_on() -> bool:
+            return monotonic() < until and is_assigned() and not self._patience.stop.is_set()
+
         try:
-            mark_due(span, await self._retry.later(record, origin, error))
+            with self._unfinished.turn([each.record for each in now]) as together:
+                deliveries[0][0].turn(self._bench, deliveries[:together], go_on)
+        except WorkerKilled as error:
+            now[0].error = error
+        except Exception as error:  # it decides what becomes of the turn
+            return error
+        return None
+
+    async def _is_away(self, error: Exception, delivery: RecordDelivery) -> bool:
+        """Tell whether what every message needs is away, rather than this message or its handler to blame."""
+        database = self._bench.database
+        if not may_be_outage(error, database):
+            return False
+        cause = await asyncio.to_thread(cause_of, error, database)
+        delivery.broken_off += cause is Cause.BROKEN_OFF
+        return cause is not Cause.MESSAGE and delivery.broken_off <= BREAKS_OFF_TIMES
+
+    def _tell_of_outage(self, error: Exception, delivery: RecordDelivery, delay: float) -> None:
+        reason = describe(error)
+        with delivery.handling() as span:
+            note_failure(span, error)
+            log.warning("cannot work, trying again", extra={**delivery.about, "retry_in_s": delay, "reason": reason})
+        self._patience.status.trouble("worker", f"{reason}, trying again")
+
+    async def _settle(self, delivery: RecordDelivery) -> None:
+        """Do what is left to do for a record that needs no other try, and end its span."""
+        if delivery.error is not None:
+            with delivery.handling():
+                await self._set_aside(delivery, delivery.error)
+        elif delivery.outcome is not None:
+            if delivery.outcome is Outcome.DUPLICATE:
+                delivery.span.set_attribute("journey.duplicate", True)
+            with trace.use_span(delivery.span):
+                log.info(delivery.outcome.value, extra=delivery.about)
+        delivery.end()
+        self._offsets.finished(delivery.record)
+
+    async def _set_aside(self, delivery: RecordDelivery, error: Exception) -> None:
+        """Send the record where it is tried again, or where it is kept as a dead letter."""
+        mark_failed(delivery.span, error)
+        record, origin = delivery.record, delivery.origin
+        if isinstance(error, WorkerKilled):
+            origin = replace(origin, tries=origin.tries + error.deaths - 1)
+        if isinstance(error, Poison) or origin.tries + 1 >= self._retry.tries:
+            await self._dead_letters.keep(record, origin, error)
+            return
+        try:
+            mark_due(delivery.span, await self._retry.later(record, origin, error))
         except MessageSizeTooLargeError:  # it cannot wait there: this was its last try
             await self._dead_letters.keep(record, origin, error)
 
-    async def _handle(
-        self, record: ConsumerRecord[bytes, bytes], attempt: int, about: dict[str, object], span: Span
-    ) -> Outcome:
-        """Apply the subscription of the record's message, again and again while infrastructure is away.
-
-        Raises Poison for a record that cannot be read or has killed its workers, whatever else the handler raises,
-        WrongTables, and Stopped if the handler does not return soon after a stop.
-        """
-        database, broken_off = self._bench.database, 0
-        may_be_away: tuple[type[Exception], ...] = (Unavailable, *database.errors)
-
-        def apply() -> Outcome:
-            with self._unfinished.delivery(record):
-                message = decode(record, self._types)
-                about.update(event_id=message.id, key=message.event.key)
-                try:
-                    self._before(attempt)
-                    return self._subscriptions[message.event.type].apply(self._bench, message)
-                except _LOST_ON_THE_WAY as error:
-                    raise Transient(f"the handler raised {type(error).__name__} {describe(error)}") from error
-
-        for delay in backoff():
-            try:
-                with self._progress.working():
-                    outcome = await self._patience.finished("worker", asyncio.create_task(asyncio.to_thread(apply)))
-            except may_be_away as error:
-                cause = await asyncio.to_thread(cause_of, error, database)
-                broken_off += cause is Cause.BROKEN_OFF
-                if cause is Cause.MESSAGE or broken_off > BREAKS_OFF_TIMES:
-                    raise
-                note_failure(span, error)
-                reason = describe(error)
-                log.warning("cannot work, trying again", extra={**about, "retry_in_s": delay, "reason": reason})
-                self._patience.status.trouble("worker", f"{reason}, trying again")
-            else:
-                self._patience.status.fine("worker")
-                self._after_commit()
-                return outcome
-            await self._patience.pause(delay)
-        raise AssertionError("back-off has no end")
-
     async def finish_and_commit(self) -> None:
-        """Wait for the record in hand and commit what is done."""
+        """Finish the record in hand, give back those behind it, and commit what is done."""
+        self._revocations += 1
+        self._fetched = deque()
         async with self._in_hand:
             await self.commit()
 
