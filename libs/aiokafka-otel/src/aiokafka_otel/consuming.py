@@ -18,8 +18,9 @@ from opentelemetry.trace import Link, SpanContext, SpanKind
 
 from aiokafka_otel.attributes import PROCESS, RECEIVE, Client
 from aiokafka_otel.hands import hands
-from aiokafka_otel.processing import Processing, leave_finished
+from aiokafka_otel.processing import Processing
 from aiokafka_otel.propagation import context_of
+from aiokafka_otel.scopes import leave_closed
 from aiokafka_otel.telemetry import Telemetry, switch
 
 Wrapped = Callable[..., Awaitable[Any]]
@@ -76,7 +77,7 @@ def _let_go(telemetry: Telemetry, consumer: Any | None = None) -> None:
     hands.let_go(error, None if consumer is None else telemetry.clients.of_consumer(consumer))
     # The suppression is part of the context, so that one cannot leave the other behind.
     if is_instrumentation_enabled():
-        leave_finished()
+        leave_closed()
 
 
 async def _hand_over(telemetry: Telemetry, consumer: Any, poll: Wrapped) -> Any:
@@ -85,9 +86,9 @@ async def _hand_over(telemetry: Telemetry, consumer: Any, poll: Wrapped) -> Any:
         client = telemetry.clients.of_consumer(consumer)
         processing = Processing(telemetry, client, record)
         hands.take(processing)
-        processing.enter()
+        processing.scope.enter()
         partition = client.operation(PROCESS, record.topic, record.partition)
-        telemetry.metrics.consumed.add(1, partition.metric, processing.context)
+        telemetry.metrics.consumed.add(1, partition.metric, processing.scope.context)
     except Exception:  # the consumer's position has moved: raising would lose the record
         telemetry.complaints.make("A record is handed over without its span")
     return record

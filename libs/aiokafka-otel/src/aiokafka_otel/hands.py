@@ -9,7 +9,8 @@ from opentelemetry.context import Context
 
 from aiokafka_otel.attributes import Client
 from aiokafka_otel.places import current_task
-from aiokafka_otel.processing import Processing, finished_in, outside_finished
+from aiokafka_otel.processing import Processing
+from aiokafka_otel.scopes import closed_in, outside_closed
 
 
 class _Hand:
@@ -62,11 +63,11 @@ class Hands:
         still works for it.
         """
         current = otel.get_current()
-        finished = finished_in(current)
-        if finished is None or not finished.entered_here():
+        closed = closed_in(current)
+        if closed is None or not closed.entered_here():
             return current
         hand = self._of_current_task()
-        return outside_finished(current) if hand is None or hand.processing is None else hand.processing.context
+        return outside_closed(current) if hand is None or hand.processing is None else hand.processing.scope.context
 
     def let_go_all(self) -> None:
         """Finish the records of all tasks."""

@@ -17,7 +17,7 @@ from aiokafka_otel import background, consuming, producing
 from aiokafka_otel.config import Config
 from aiokafka_otel.hands import hands
 from aiokafka_otel.metrics import Metrics
-from aiokafka_otel.processing import leave_finished
+from aiokafka_otel.scopes import leave_closed
 from aiokafka_otel.stock import ADVICE, stock_is_in_charge
 from aiokafka_otel.telemetry import Telemetry, switch
 
@@ -64,4 +64,4 @@ class AIOKafkaInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         for owner, method, _ in _WRAPPERS:
             unwrap(owner, method)
         hands.let_go_all()
-        leave_finished()
+        leave_closed()

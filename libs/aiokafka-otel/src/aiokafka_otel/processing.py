@@ -1,15 +1,13 @@
-"""The process span of one record, and the context in which the record is handled."""
+"""The process span of one record, open while the record is handled."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import perf_counter
-from typing import Any, Final
-from weakref import ref
+from time import perf_counter, time_ns
+from typing import Any
 
 from opentelemetry import context as otel
 from opentelemetry import trace
-from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind
 
 from aiokafka_otel import ids
@@ -17,43 +15,21 @@ from aiokafka_otel.attributes import PROCESS, Client
 from aiokafka_otel.config import Relation
 from aiokafka_otel.failures import ERROR_TYPE, error_type, mark
 from aiokafka_otel.messages import of_received
-from aiokafka_otel.places import here
 from aiokafka_otel.propagation import context_of
+from aiokafka_otel.scopes import Scope, leave_closed
 from aiokafka_otel.telemetry import Telemetry, switch
 
-_KEY: Final = otel.create_key("aiokafka-otel-processing")
 
+class _Record:
+    """The process span of a record, from its start on; `context` is that of the record with the span in it."""
 
-class Processing:
-    """One record in the hands of the application: its span is open and current until `finish`.
-
-    `context` is the one to work in: that of the record, and after `finish` the one before it.
-    There are no context tokens, because a record may be finished by another task than the one that took it. The
-    context names its Processing instead: whoever finds himself in the context of a finished one leaves it.
-    """
-
-    __slots__ = (
-        "_before",
-        "_operation",
-        "_outer",
-        "_place",
-        "_started",
-        "_telemetry",
-        "client",
-        "context",
-        "finished",
-        "span",
-    )
+    __slots__ = ("_operation", "_started", "_telemetry", "client", "context", "span")
 
     def __init__(self, telemetry: Telemetry, client: Client, record: Any) -> None:
         remote = context_of(record.headers)
         self._telemetry = telemetry
         self._operation = client.operation(PROCESS, record.topic, record.partition)
-        self._before = otel.get_current()
-        self._outer = sys.exc_info()[1]
         self.client = client
-        self.finished = False
-        self._place: ref[object] | None = None
         relation = telemetry.config.relation
         creation = trace.get_current_span(remote).get_span_context()
         self.span = ids.start_span(
@@ -61,71 +37,64 @@ class Processing:
             # A span of a trace of its own is not repeated: its trace is not.
             None if relation is Relation.LINK else ids.of_processing(creation, client.group, record),
             self._operation.span_name,
-            context=self._before if relation is Relation.LINK else remote,
+            context=otel.get_current() if relation is Relation.LINK else remote,
             kind=SpanKind.CONSUMER,
             attributes={**self._operation.span, **of_received(record, telemetry.config.record_key)},
             links=(Link(creation),) if creation.is_valid and relation is not Relation.PARENT else (),
         )
         self._started = perf_counter()
-        self.context = otel.set_value(_KEY, self, trace.set_span_in_context(self.span, remote))
+        self.context = trace.set_span_in_context(self.span, remote)
 
-    def enter(self) -> None:
-        """Make the span current in the caller's task; nothing of the ambient context stays."""
-        self._place = ref(here())
-        otel.attach(self.context)
-
-    def entered_here(self) -> bool:
-        """Tell whether this task made the span current, or, outside of a task, this thread."""
-        return self._place is not None and self._place() is here()
-
-    def finish(self, error: BaseException | None = None) -> None:
-        """End the span, once. Only an Exception is an error: a cancelled task is not."""
-        if self.finished:
-            return
-        self.finished = True
+    def end(self, error: BaseException | None, elapsed: float | None = None, end_time: int | None = None) -> None:
+        """End the span, marked with the error if there is one; now, or as long after its start as it says."""
         try:
-            self._record(error)
+            self._end(error, perf_counter() - self._started if elapsed is None else elapsed, end_time)
         except Exception:  # a tracer may be anyone's, and this is on the way to the next record
             self._telemetry.complaints.make("The end of a record's span is not fully recorded")
-        # What is over holds nothing: not the next context in a chain of tasks that start each other, not itself.
-        self.context = self._before = outside_finished(self._before)
-        self._outer = None
 
-    def _record(self, error: BaseException | None) -> None:
-        elapsed = perf_counter() - self._started
+    def _end(self, error: BaseException | None, elapsed: float, end_time: int | None) -> None:
         metric = self._operation.metric
         try:
-            if isinstance(error, Exception) and error is not self._outer:
+            if error is not None:
                 mark(self.span, error)
                 metric = {**metric, ERROR_TYPE: error_type(error)}
             self._telemetry.metrics.process_duration.record(elapsed, metric, self.context)
         finally:
             if self.span.is_recording():
-                self.span.end()
+                self.span.end(end_time)
+
+    def elapsed(self) -> float:
+        """Return the seconds since the start."""
+        return perf_counter() - self._started
 
 
-def finished_in(context: Context) -> Processing | None:
-    """Return the finished record whose span is current in the context: nobody should work under it any more."""
-    processing = context.get(_KEY)
-    if isinstance(processing, Processing) and processing.finished:
-        # A span that the application has opened on top is its own choice.
-        return processing if trace.get_current_span(context) is processing.span else None
-    return None
+class Processing:
+    """One record in the hands of the application: its span is open and current until `finish`."""
 
+    __slots__ = ("_outer", "_record", "scope")
 
-def leave_finished() -> None:
-    """Return to the context before the record, where the current one belongs to a finished record."""
-    current = otel.get_current()
-    outside = outside_finished(current)
-    if outside is not current:
-        otel.attach(outside)
+    def __init__(self, telemetry: Telemetry, client: Client, record: Any) -> None:
+        self._outer = sys.exc_info()[1]
+        self._record = _Record(telemetry, client, record)
+        self.scope = Scope(self._record.span, self._record.context)
 
+    @property
+    def client(self) -> Client:
+        """Where the record comes from."""
+        return self._record.client
 
-def outside_finished(context: Context) -> Context:
-    """Return the context as it was before the finished records in whose contexts it was made."""
-    while processing := finished_in(context):
-        context = processing.context
-    return context
+    @property
+    def span(self) -> Span:
+        """The process span."""
+        return self._record.span
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """End the span, once. Only an Exception is an error: a cancelled task is not."""
+        if self.scope.closed:
+            return
+        self.scope.close()
+        self._record.end(error if isinstance(error, Exception) and error is not self._outer else None)
+        self._outer = None
 
 
 @contextmanager
@@ -149,7 +118,7 @@ def process_span(record: Any, consumer: Any | None = None) -> Iterator[Span]:
         raise
     finally:
         processing.finish()
-        leave_finished()
+        leave_closed()
 
 
 def _entered(telemetry: Telemetry, record: Any, consumer: Any | None) -> Processing | None:
@@ -158,5 +127,66 @@ def _entered(telemetry: Telemetry, record: Any, consumer: Any | None) -> Process
     except Exception:  # as above
         telemetry.complaints.make("A record is handled without its span")
         return None
-    processing.enter()
+    processing.scope.enter()
     return processing
+
+
+class ProcessSpan:
+    """The process span of one record of several that are finished together, as in one transaction.
+
+    It has the duration of the record's handling, and is ended by hand once the outcome is known. Parent, link and
+    attributes are those of `process_span`.
+    """
+
+    def __init__(self, record: Any, consumer: Any | None = None) -> None:
+        self._record = record
+        self._consumer = consumer
+        self._started: _Record | None = None
+        self._left: tuple[float, int] | None = None
+        self._ended = False
+
+    @property
+    def span(self) -> Span:
+        """The span; an invalid one before the first handling, and if none could be started."""
+        return trace.INVALID_SPAN if self._started is None else self._started.span
+
+    @contextmanager
+    def handling(self) -> Iterator[Span]:
+        """Handle the record in the block; the first block starts the span, and the last one is its end.
+
+        The span is current in the block. The block may be entered again, from another task or thread too, but one at
+        a time. What is raised in it does not mark the span. The block runs without a span where `process_span` would.
+        """
+        scope = self._enter()
+        try:
+            yield self.span
+        finally:
+            if scope is not None and self._started is not None:
+                self._left = self._started.elapsed(), time_ns()
+                scope.leave()
+
+    def _enter(self) -> Scope | None:
+        telemetry = switch.recording()
+        if telemetry is None or self._ended:
+            return None
+        try:
+            if self._started is None:
+                self._started = _Record(telemetry, telemetry.clients.of_consumer(self._consumer), self._record)
+            scope = Scope(self._started.span, self._started.context)
+        except Exception:  # as above
+            telemetry.complaints.make("A record is handled without its span")
+            return None
+        self._left = None
+        scope.enter()
+        return scope
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End the span as of the time when its last block was left, once; any error that is given marks it.
+
+        Unlike `process_span` this takes a cancellation for an error too: what was rolled back is no success. Without
+        a span it does nothing.
+        """
+        if self._started is None or self._ended:
+            return
+        self._ended = True
+        self._started.end(error, *(self._left or ()))
