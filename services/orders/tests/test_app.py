@@ -4,19 +4,22 @@ import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Barrier
 from typing import Any
 from uuid import UUID
 
 import pytest
-from eventbus import Database, tables
+from eventbus import Database, Event, Outbox, Receipt, Unavailable, tables
 from flask import Flask
 from flask.testing import FlaskClient
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from sqlalchemy import Row, select
+from sqlalchemy import Connection, Row, select
+from stack.polling import wait_until
+from werkzeug.test import TestResponse
 
 from orders import store
 from orders.app import create_app
@@ -240,36 +243,75 @@ def test_a_key_of_another_length_is_refused(
     assert orders_stored(database) == outbox(database) == []
 
 
-def at_once(app: Flask, order: dict[str, Any], keys: list[str]) -> list[tuple[int, dict[str, Any]]]:
+@contextmanager
+def held(database: Database, writers: int) -> Iterator[None]:
+    """On SQLite, let nobody write before so many are about to: all but the first of them then share its transaction."""
+    if (group := database._group) is None:
+        yield
+        return
+
+    def all_wait() -> str | None:
+        return None if len(group._waiting) == writers - 1 else f"{len(group._waiting)} of {writers - 1} wait"
+
+    with database.write():
+        yield
+        wait_until("all are about to write", all_wait, timeout=60)
+
+
+def at_once(database: Database, app: Flask, order: dict[str, Any], keys: list[str]) -> list[TestResponse]:
     """Place *order* once for each of *keys*, all at the same moment."""
     line = Barrier(len(keys))
 
-    def place(key: str) -> tuple[int, dict[str, Any]]:
+    def place(key: str) -> TestResponse:
         client = app.test_client()
         line.wait(timeout=60)
-        answer = client.post("/orders", json=order, headers={"Idempotency-Key": key})
-        return answer.status_code, answer.get_json()
+        return client.post("/orders", json=order, headers={"Idempotency-Key": key})
 
-    with ThreadPoolExecutor(len(keys)) as threads:
-        return list(threads.map(place, keys))
+    with ThreadPoolExecutor(len(keys)) as threads, held(database, len(keys)):
+        answers = [threads.submit(place, key) for key in keys]
+    return [answer.result() for answer in answers]
 
 
 def test_requests_with_one_key_at_the_same_moment_are_one_order(database: Database, order: dict[str, Any]) -> None:
-    answers = at_once(create_app(database), order, ["cart-17"] * THREADS)
+    answers = at_once(database, create_app(database), order, ["cart-17"] * THREADS)
 
-    assert [status for status, _ in answers] == [202] * THREADS
-    assert len({answer["order_id"] for _, answer in answers}) == 1
+    assert [answer.status_code for answer in answers] == [202] * THREADS
+    assert len({answer.get_json()["order_id"] for answer in answers}) == 1
     assert len(orders_stored(database)) == len(outbox(database)) == 1
 
 
-def test_requests_with_a_key_each_at_the_same_moment_are_an_order_each(
-    database: Database, order: dict[str, Any]
+def test_requests_with_a_key_each_at_the_same_moment_are_an_order_each_in_the_trace_of_its_request(
+    traced: FlaskClient, database: Database, spans: InMemorySpanExporter, order: dict[str, Any]
 ) -> None:
-    answers = at_once(create_app(database), order, [f"cart-{n}" for n in range(THREADS)])
+    answers = at_once(database, traced.application, order, [f"cart-{n}" for n in range(THREADS)])
 
-    assert [status for status, _ in answers] == [202] * THREADS
-    assert {answer["order_id"] for _, answer in answers} == {row.order_id for row in orders_stored(database)}
-    assert len(outbox(database)) == THREADS
+    traces = {answer.get_json()["order_id"]: answer.headers["traceresponse"] for answer in answers}
+    assert [answer.status_code for answer in answers] == [202] * THREADS
+    assert sorted(traces.values()) == sorted(traceparent(span) for span in spans.get_finished_spans())
+    assert {row.order_id: row.traceparent for row in orders_stored(database)} == traces
+    announced = {row.key.decode(): json.loads(row.trace_context) for row in outbox(database)}
+    assert announced == {order_id: {"traceparent": trace} for order_id, trace in traces.items()}
+
+
+def test_of_requests_at_the_same_moment_those_that_are_refused_cost_the_others_nothing(
+    database: Database, order: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = iter([False, True, False, True, True, False])
+
+    def add(self: Outbox, connection: Connection, event: Event) -> Receipt:
+        receipt = really_add(self, connection, event)
+        if next(refused):
+            raise Unavailable("no room")
+        return receipt
+
+    really_add = Outbox.add
+    monkeypatch.setattr(Outbox, "add", add)
+    answers = at_once(database, create_app(database), order, [f"cart-{n}" for n in range(6)])
+
+    accepted = [answer.get_json()["order_id"] for answer in answers if answer.status_code == 202]
+    assert sorted(answer.status_code for answer in answers) == [202] * 3 + [503] * 3
+    assert {row.order_id for row in orders_stored(database)} == set(accepted)
+    assert {row.key.decode() for row in outbox(database)} == set(accepted)
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON"])

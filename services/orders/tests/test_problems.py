@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 from werkzeug.test import TestResponse
+
+from orders.requests import PlaceOrder
 
 JSON = {"Content-Type": "application/json"}
 
@@ -334,7 +335,7 @@ def test_an_order_that_the_database_never_takes_is_not_asked_for_again(
     client: FlaskClient, database: Database, order: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A value that no driver can bind.
-    monkeypatch.setattr("orders.store.json", SimpleNamespace(dumps=lambda _: object()))
+    monkeypatch.setattr(PlaceOrder, "fingerprint", lambda _: object())
     answer = client.post("/orders", json=order)
     monkeypatch.undo()
     again = client.post("/orders", json=order)

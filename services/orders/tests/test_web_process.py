@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from itertools import cycle
 from pathlib import Path
@@ -211,6 +212,39 @@ def test_sigterm_with_slow_clients_ends_the_process(start: Callable[..., Web]) -
     assert "Traceback" not in web.log()
 
 
+def test_a_kill_loses_no_order_that_was_accepted(web: Web) -> None:
+    accepted: list[str] = []
+
+    def place_orders() -> None:
+        with suppress(OSError), web.connect() as connection:
+            while True:
+                connection.sendall(POST)
+                status, _, order = answer(connection)
+                if status != 202:
+                    return
+                accepted.append(order["order_id"])
+
+    with ThreadPoolExecutor(gunicorn_conf.threads) as clients:
+        for _ in range(gunicorn_conf.threads):
+            clients.submit(place_orders)
+        wait_until(
+            "orders are accepted",
+            lambda: None if len(accepted) > 10 * gunicorn_conf.threads else f"{len(accepted)} are",
+            timeout=PATIENCE,
+        )
+        worker = worker_of(web)
+        web.process.kill()  # first, so that it starts no other one
+        os.kill(worker, signal.SIGKILL)
+    database = Database(web.database_url)
+    with database.read() as connection:
+        kept = set(connection.execute(text("SELECT order_id FROM orders")).scalars())
+        announced = {key.decode() for key in connection.execute(text("SELECT key FROM outbox")).scalars()}
+    database.close()
+
+    assert set(accepted) <= kept
+    assert kept == announced
+
+
 MALFORMED = {
     "no number": b"zz\r\n{}\r\n0\r\n\r\n",
     "a negative number": b"-2\r\n{}\r\n0\r\n\r\n",
@@ -369,9 +403,13 @@ def test_what_unfinished_requests_hold_is_bounded(web: Web) -> None:
 
 def resident(web: Web) -> int:
     """Return the bytes of memory that the worker process has."""
-    worker = Path(f"/proc/{web.process.pid}/task/{web.process.pid}/children").read_text().split()[0]
-    pages = Path(f"/proc/{worker}/statm").read_text().split()[1]
+    pages = Path(f"/proc/{worker_of(web)}/statm").read_text().split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def worker_of(web: Web) -> int:
+    """Return the process that answers."""
+    return int(Path(f"/proc/{web.process.pid}/task/{web.process.pid}/children").read_text().split()[0])
 
 
 REFUSED = ["--certfile cert.pem --keyfile key.pem", "--proxy-protocol", "--protocol uwsgi", "--http2-cleartext both"]

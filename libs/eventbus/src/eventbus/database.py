@@ -1,14 +1,17 @@
 """A service's database, used synchronously: the web in the request's thread, a worker by ``asyncio.to_thread``."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, MetaData, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from eventbus import postgresql, sqlite, tables
+from eventbus.group_commit import GroupCommit
+
+T = TypeVar("T")
 
 _EXPECTED = "write sqlite:///path/to/file.db or postgresql+psycopg://user:password@host/name"
 # Any number that nobody else takes for a lock of the whole database.
@@ -47,6 +50,7 @@ class Database:
         else:
             raise ValueError(f"{parsed.drivername!r} is no database that is supported: {_EXPECTED}")
         self.errors: tuple[type[Exception], ...] = (SQLAlchemyError, self._writer.dialect.loaded_dbapi.Error)
+        self._group = GroupCommit(self.write, sqlite.WRITER_TIMEOUT_S, self.errors) if self.lock_file else None
 
     def create(self, *metadata: MetaData) -> None:
         """Create the tables and indexes of *metadata* and the bus's own that are missing, whoever else does so too.
@@ -80,6 +84,18 @@ class Database:
         """
         with self._writer.begin() as connection:
             yield connection
+
+    def commit(self, work: Callable[[Connection], T]) -> T:
+        """Return what *work* returns, once all that it has written is committed; raise what it raises.
+
+        On SQLite, threads that come while others write share one transaction, as group_commit.py says; so *work* may be
+        run by another thread and a second time, has no effect but on the database, and lets the database's errors pass.
+        On PostgreSQL each has a transaction of its own, as in `write`. Raises what `write` does.
+        """
+        if self._group is not None:
+            return self._group.run(work)
+        with self.write() as connection:
+            return work(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 
 # SQLite has one writer. Waiting for it in the pool's queue is fair; in SQLite's busy loop 16 threads starve each other.
-_WRITER_POOL = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 15}
-_BUSY_TIMEOUT_MS = 15_000
+WRITER_TIMEOUT_S = 15
+_WRITER_POOL = {"pool_size": 1, "max_overflow": 0, "pool_timeout": WRITER_TIMEOUT_S}
+_BUSY_TIMEOUT_MS = 1000 * WRITER_TIMEOUT_S
 _ASK_AGAIN_AFTER_S = 0.01
 
 

@@ -2,13 +2,14 @@
 
 import json
 import logging
+from functools import partial
 from http import HTTPStatus
 from importlib import resources
 
 from eventbus import Database, Outbox, OutboxLimit
 from flask import Flask, Response, request
 from gunicorn.http.errors import NoMoreData, ParseException
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -54,10 +55,11 @@ def create_app(
         key = _idempotency_key()
         wanted = PlaceOrder.model_validate_json(_body())
         fingerprint = wanted.fingerprint()
+        store_once = partial(_store_once, outbox, wanted, fingerprint, key)
         try:
-            order = _store_once(database, outbox, wanted, key)
+            order = database.commit(store_once)
         except IntegrityError:  # of two requests with one key at the same moment, this one was second
-            order = _store_once(database, outbox, wanted, key)
+            order = database.commit(store_once)
         if order.fingerprint != fingerprint:
             raise Problem(
                 HTTPStatus.CONFLICT,
@@ -73,7 +75,7 @@ def create_app(
             order = Orders(connection).by_id(order_id)
         if order is None:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no order with this id. POST /orders returns the right one.")
-        return _json({**_summary(order, zipkin_url), **order.content})
+        return _json({**_summary(order, zipkin_url), **json.loads(order.content)})
 
     @app.get("/healthz")
     def alive() -> Response:
@@ -100,14 +102,13 @@ def create_app(
     return app
 
 
-def _store_once(database: Database, outbox: Outbox, wanted: PlaceOrder, key: str | None) -> Order:
-    with database.write() as connection:
-        orders = Orders(connection)
-        if key and (order := orders.by_idempotency_key(key)):
-            return order
-        event = place_order(wanted)
-        receipt = outbox.add(connection, event)
-        return orders.add(event, receipt, fingerprint=wanted.fingerprint(), idempotency_key=key)
+def _store_once(outbox: Outbox, wanted: PlaceOrder, fingerprint: str, key: str | None, connection: Connection) -> Order:
+    orders = Orders(connection)
+    if key and (order := orders.by_idempotency_key(key)):
+        return order
+    event = place_order(wanted)
+    receipt = outbox.add(connection, event)
+    return orders.add(event, receipt, fingerprint=fingerprint, idempotency_key=key)
 
 
 def _body() -> bytes:

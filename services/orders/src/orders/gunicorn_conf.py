@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from eventbus import read_settings
+from gunicorn.glogging import Logger
 
 from orders.config import WebConfig
 
@@ -21,7 +22,15 @@ keepalive = 5
 control_socket_disable = True
 # What a client calls SCRIPT_NAME or PATH_INFO is not believed, not even on this machine.
 forwarder_headers = ""
-accesslog = None
+
+
+class NoAccessLog(Logger):  # type: ignore[misc]  # gunicorn has no types
+    """The application logs each order with its trace. gunicorn writes a line for each request, to throw it away."""
+
+    access_log_enabled = False
+
+
+logger_class = NoAccessLog
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -30,8 +39,6 @@ logconfig_dict = {
     "root": {"level": "INFO", "handlers": ["stderr"]},
     "loggers": {
         "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
-        # The application logs each order with its trace.
-        "gunicorn.access": {"level": "WARNING", "handlers": [], "propagate": True},
     },
 }
 

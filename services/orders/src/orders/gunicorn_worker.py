@@ -14,7 +14,8 @@ from functools import partial
 from typing import Any, Final
 
 from gunicorn.asgi.parser import ParseError, PythonProtocol
-from gunicorn.http import get_parser
+from gunicorn.http.body import LengthReader
+from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 # From the first byte to the last. The event loop looks at the time once a second.
@@ -51,7 +52,26 @@ class Socket(socket.socket):
             raise BrokenPipeError(errno.EPIPE, "the client does not read") from None
 
 
-class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
+class Parser(RequestParser):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's parser, whose first request can be looked at before the thread asks for it."""
+
+    _ahead: Any = None
+
+    def look_ahead(self) -> bool:
+        """Return whether its bytes hold a whole request, as far as that is easy to say."""
+        try:
+            self._ahead = super().__next__()
+        except Exception:  # the thread, which parses it again, says what is wrong
+            return False
+        reader = self._ahead.body.reader
+        return isinstance(reader, LengthReader) and reader.length <= len(self.unreader.buf.getbuffer())
+
+    def __next__(self) -> Any:
+        ahead, self._ahead = self._ahead, None
+        return ahead or super().__next__()
+
+
+class Connection(TConn):  # type: ignore[misc]
     """A client, and what it has sent of its next request."""
 
     framing: Any
@@ -59,26 +79,37 @@ class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
 
     def begin(self) -> None:
         """Expect a request."""
-        self.received = bytearray()
-        self.framing = PythonProtocol(
-            limit_request_line=self.cfg.limit_request_line,
-            limit_request_fields=self.cfg.limit_request_fields,
-            limit_request_field_size=self.cfg.limit_request_field_size,
-            permit_unconventional_http_method=self.cfg.permit_unconventional_http_method,
-            permit_unconventional_http_version=self.cfg.permit_unconventional_http_version,
-        )
+        self.release()
         self.deadline = time.monotonic() + REQUEST_SECONDS
         self.leaving = self.encouraged = self.is_whole = False
 
-    def release(self) -> bytes:
-        """Return what was gathered, and hold it no longer."""
-        gathered = bytes(self.received)
+    def release(self) -> None:
+        """Hold what was gathered no longer."""
         self.received, self.framing, self.parser = bytearray(), None, None
-        return gathered
+
+    def to_parser(self) -> None:
+        """Give what was gathered to a parser, unless one has looked at it already."""
+        parser = self.parser or Parser(self.cfg, iter([bytes(self.received)]), self.client)
+        self.release()
+        self.parser = parser
 
     def take(self, data: bytes) -> bool:
         """Add what came; return whether a thread should have it: it is a whole request, or can be none."""
         self.received += data
+        if self.framing is None:
+            # Most requests come in one piece, and are parsed only once.
+            if b"\r\n\r\n" in data:
+                parser = Parser(self.cfg, iter([data]), self.client)
+                if parser.look_ahead():
+                    self.parser, self.is_whole = parser, True
+                    return True
+            self.framing = PythonProtocol(
+                limit_request_line=self.cfg.limit_request_line,
+                limit_request_fields=self.cfg.limit_request_fields,
+                limit_request_field_size=self.cfg.limit_request_field_size,
+                permit_unconventional_http_method=self.cfg.permit_unconventional_http_method,
+                permit_unconventional_http_version=self.cfg.permit_unconventional_http_version,
+            )
         try:
             self.framing.feed(data)
         except (ParseError, ValueError):  # ValueError: int() takes 4300 digits at most
@@ -128,7 +159,6 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.poller.unregister(client)
         self.keepalived_conns.remove(connection)
         connection.begin()
-        self._wait(connection, self._gather)
         self._gather(connection, client)
 
     def _wait(self, connection: Connection, then: Any) -> None:
@@ -143,18 +173,24 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         try:
             data = client.recv(MAX_BYTES + 1 - len(connection.received))
         except BlockingIOError:
+            self._wait(connection, self._gather_more)
             return
         except OSError:
             data = b""
             connection.received.clear()
         if not data and not connection.received:
-            self._close(connection)
+            self._forget(connection)
         elif not data or connection.take(data):
-            self._stop_waiting(connection)
             self._hand_over(connection)
+        else:
+            self._wait(connection, self._gather_more)
+
+    def _gather_more(self, connection: Connection, client: socket.socket) -> None:
+        self._stop_waiting(connection)
+        self._gather(connection, client)
 
     def _hand_over(self, connection: Connection) -> None:
-        connection.parser = get_parser(self.cfg, iter([connection.release()]), connection.client)
+        connection.to_parser()
         connection.initialized = connection.data_ready = True
         self.enqueue_req(connection)
 
@@ -181,7 +217,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         if connection.take(rest):
             self._hand_over(connection)
         else:
-            self._wait(connection, self._gather)
+            self._wait(connection, self._gather_more)
 
     def _say_goodbye(self, connection: Connection) -> None:
         connection.release()
