@@ -10,7 +10,6 @@ _VARIES: Final = (
     (r"\b[A-Z][a-z]{2}, \d\d? [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d (GMT|[+-]\d{4})", "<time>"),
     (r"\b(\d+ min )?\d+(\.\d+)? (µs|ms|s)\b", "<duration>"),
     (r"\bINV-\d+", "INV-<number>"),
-    (r"=+\d+==", "<boundary>"),
     (r"(?i)\b(content-length|partition|offset)(\W+)\d+", r"\1\2<number>"),
     (r"\b\d+:\d+\b", "<place>"),
     (r"\('127\.0\.0\.1', \d+\)", "<peer>"),

@@ -144,6 +144,24 @@ def test_send_message_which_calls_sendmail_is_one_span_too(port: int, exported: 
     assert [span.name for span in exported.get_finished_spans()] == ["send email"]
 
 
+def test_a_subclass_that_sends_in_its_own_way_is_one_span_as_long_as_it_calls_smtplib(
+    port: int, office: PostOffice, exported: InMemorySpanExporter
+) -> None:
+    class Own(smtplib.SMTP):
+        def deliver(self) -> None:
+            self.sendmail(SENDER, [ADA], SECRET)
+
+        def sendmail(self, *args: Any, **kwargs: Any) -> Any:
+            return super().sendmail(*args, **kwargs)
+
+    with Own("127.0.0.1", port) as server:
+        server.deliver()
+        server.send_message(message())
+
+    assert [span.name for span in exported.get_finished_spans()] == ["send email"] * 2
+    assert len(office.accepted) == 2
+
+
 def test_each_email_of_one_connection_is_a_span(port: int, exported: InMemorySpanExporter) -> None:
     with smtplib.SMTP("127.0.0.1", port) as server:
         for _ in range(3):

@@ -12,8 +12,12 @@ import pytest
 from eventbus import Poison, Transient, Unavailable, logs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import ValidationError
 from services.notifier.tests.post_office import MailServer, PostOffice
+from smtplib_otel import SMTPInstrumentor
 
 from notifier.events import InvoiceIssued
 from notifier.mailer import Mailer
@@ -21,6 +25,12 @@ from notifier.mailer import Mailer
 ADA = "ada@reader.example"
 SENDER = "billing@shop.example"
 ORDER = "5f0d6c9e-7c55-4c8e-9d1a-0c2b6f7a1e11"
+
+
+@pytest.fixture(params=[(), ("PIPELINING",)], ids=["one command at a time", "pipelining"])
+def office(request: pytest.FixtureRequest) -> PostOffice:
+    """A mail server of each kind, for every test here."""
+    return PostOffice(*request.param)
 
 
 @pytest.fixture
@@ -160,6 +170,32 @@ def test_one_connection_carries_many_mails(
     assert server.opened == 1
 
 
+def test_an_email_waits_for_as_few_answers_as_the_server_allows(
+    mailer: Mailer, server: MailServer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    ways = {(): ["MAIL", "RCPT", "DATA", "content"], ("PIPELINING",): ["MAIL RCPT DATA", "content"]}
+    for _ in range(3):
+        mailer.send(invoice)
+
+    assert server.conversation() == ["EHLO", *ways[office.offers] * 3]
+
+
+def test_a_connection_is_tried_only_after_it_was_idle(
+    server: MailServer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    with Mailer(host="127.0.0.1", port=server.port, sender=SENDER, idle=0) as mailer:
+        mailer.send(invoice)
+        server.conversation()
+        mailer.send(invoice)
+        tried = server.conversation()
+        server.hang_up()
+        mailer.send(invoice)
+
+    assert tried[0] == "NOOP"
+    assert "NOOP" not in server.conversation()
+    assert (len(office.accepted), server.opened) == (3, 2)
+
+
 def test_nothing_connects_before_there_is_a_mail(mailer: Mailer, server: MailServer) -> None:
     with mailer:
         pass
@@ -189,6 +225,50 @@ def test_leaving_a_mailer_gives_up_its_connection_also_by_an_exception(
     assert (len(office.accepted), server.opened) == (2, 2)
 
 
+def test_a_connection_that_the_server_has_ended_with_a_word_is_opened_again(
+    mailer: Mailer, server: MailServer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    mailer.send(invoice)
+    server.hang_up(b"421 idle for too long\r\n")
+    mailer.send(invoice)
+
+    assert (len(office.accepted), server.opened) == (2, 2)
+
+
+def test_a_server_that_hangs_up_at_every_sender_is_called_again_once(
+    mailer: Mailer, server: MailServer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    mailer.send(invoice)
+    office.breaks_off_at = "MAIL"
+    with pytest.raises(Unavailable, match="ServerGone"):
+        mailer.send(invoice)
+
+    assert (len(office.accepted), server.opened) == (1, 2)
+
+
+@pytest.mark.parametrize(("place", "accepted"), [("RCPT", 1), ("content", 2)])
+def test_a_connection_that_breaks_within_an_email_is_no_reason_to_send_it_again_at_once(
+    mailer: Mailer, server: MailServer, office: PostOffice, invoice: InvoiceIssued, place: str, accepted: int
+) -> None:
+    mailer.send(invoice)
+    office.breaks_off_at = place
+    with pytest.raises(Unavailable, match="no answer"):
+        mailer.send(invoice)
+
+    assert (len(office.accepted), server.opened) == (accepted, 1)
+
+
+def test_a_server_that_falls_silent_between_two_emails_is_not_called_again_at_once(
+    hurried: Mailer, server: MailServer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    hurried.send(invoice)
+    office.silent_at_sender = True
+    with pytest.raises(Unavailable, match="no answer"):
+        hurried.send(invoice)
+
+    assert (len(office.accepted), server.opened) == (1, 1)
+
+
 @pytest.mark.parametrize("code", [550, 551, 553, 554])
 def test_a_recipient_refused_for_good_is_poison(
     mailer: Mailer, office: PostOffice, invoice: InvoiceIssued, code: int
@@ -207,6 +287,8 @@ def test_content_refused_for_good_is_poison(
         mailer.send(invoice)
 
 
+TAKEN = {"to_sender": "250 OK", "to_recipient": "250 OK", "to_data": "", "to_content": "250 OK"}
+
 # What the office answers to, and the answer.
 NOT_NOW = [
     ("to_recipient", "450 mailbox busy", Transient),
@@ -215,6 +297,8 @@ NOT_NOW = [
     ("to_recipient", "421 closing down", Unavailable),
     ("to_content", "451 try later", Transient),
     ("to_content", "421 closing down", Unavailable),
+    ("to_data", "451 try later", Transient),
+    ("to_data", "421 closing down", Unavailable),
     ("to_sender", "451 try later", Unavailable),
     ("to_sender", "421 closing down", Unavailable),
     ("to_sender", "553 not from you", Unavailable),  # a fault of ours or theirs, not of this invoice
@@ -230,24 +314,75 @@ def test_a_mail_that_is_not_taken_now_is_taken_later(
         with pytest.raises(error, match=r"server"):
             mailer.send(invoice)
     assert office.accepted == []
-    setattr(office, question, "250 OK")
+    setattr(office, question, TAKEN[question])
     mailer.send(invoice)
 
     assert len(office.accepted) == 1
 
 
-@pytest.mark.parametrize(("question", "answer"), [("to_recipient", "550 unknown"), ("to_content", "554 spam")])
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [("to_recipient", "550 unknown"), ("to_data", "554 no valid recipients"), ("to_content", "554 spam")],
+)
 def test_poison_does_not_spoil_the_connection_for_those_behind_it(
     mailer: Mailer, server: MailServer, office: PostOffice, invoice: InvoiceIssued, question: str, answer: str
 ) -> None:
     setattr(office, question, answer)
     with pytest.raises(Poison):
         mailer.send(invoice)
-    setattr(office, question, "250 OK")
+    setattr(office, question, TAKEN[question])
     mailer.send(changed(invoice, customer={"email": "grace@reader.example"}))
 
     assert [envelope.rcpt_tos for envelope in office.accepted] == [["grace@reader.example"]]
     assert server.opened == 1
+
+
+def test_a_server_that_wants_the_content_without_a_recipient_gets_an_empty_one(
+    mailer: Mailer, server: MailServer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    office.to_recipient, office.to_data = "550 unknown", "354 go on"
+    with pytest.raises(Poison, match="550"):
+        mailer.send(invoice)
+    office.to_recipient, office.to_data = "250 OK", ""
+    mailer.send(changed(invoice, customer={"email": "grace@reader.example"}))
+
+    assert server.for_nobody == ([b".\r\n"] if office.offers else [])
+    assert [envelope.rcpt_tos for envelope in office.accepted] == [["grace@reader.example"]]
+    assert server.opened == 1
+
+
+def test_a_server_that_takes_all_but_the_sender_delivers_nothing(
+    mailer: Mailer, server: MailServer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    office.to_sender, office.careless = "553 not from you", True
+    with pytest.raises(Unavailable, match="553"):
+        mailer.send(invoice)
+    office.to_sender = "250 OK"
+    mailer.send(invoice)
+
+    [mail] = office.mails
+    assert mail["To"] == ADA
+
+
+@pytest.mark.parametrize(
+    ("question", "error"), [("to_sender", Unavailable), ("to_recipient", Transient), ("to_content", Transient)]
+)
+def test_an_answer_that_is_not_smtp_is_not_taken_for_that_to_something_else(
+    mailer: Mailer,
+    server: MailServer,
+    office: PostOffice,
+    invoice: InvoiceIssued,
+    question: str,
+    error: type[Exception],
+) -> None:
+    setattr(office, question, "what?\r\n250 OK")
+    with pytest.raises(error):
+        mailer.send(invoice)
+    setattr(office, question, "250 OK")
+    mailer.send(changed(invoice, order_id="another"))
+
+    assert server.opened == 2
+    assert [mail["Message-ID"] for mail in office.mails] == ["<another.invoice@shop.example>"]
 
 
 def test_a_mail_waits_for_a_server_that_is_away(office: PostOffice, invoice: InvoiceIssued) -> None:
@@ -290,6 +425,27 @@ def test_a_server_that_falls_silent_is_given_up_after_the_timeout_and_asked_agai
 
     assert waited >= 1
     assert (len(office.accepted), server.opened) == (1, 2)
+
+
+def test_an_email_is_one_span_however_it_is_sent(
+    mailer: Mailer, server: MailServer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    SMTPInstrumentor().instrument(tracer_provider=provider)
+    try:
+        mailer.send(invoice)
+        office.to_recipient = "550 unknown"
+        with pytest.raises(Poison):
+            mailer.send(invoice)
+    finally:
+        SMTPInstrumentor().uninstrument()
+
+    sent, refused = exporter.get_finished_spans()
+    assert (sent.name, sent.status.is_ok) == ("send email", True)
+    assert (sent.attributes or {})["server.port"] == server.port
+    assert (refused.name, refused.status.is_ok) == ("send email", False)
+    assert (refused.attributes or {})["smtp.response.status_code"] == 550
 
 
 def everything_said(error: BaseException) -> str:

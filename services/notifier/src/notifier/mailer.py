@@ -1,10 +1,12 @@
 """Writes the e-mail of an invoice and hands it to the mail server."""
 
+import re
 import smtplib
+import time
 from dataclasses import dataclass
 from email.errors import MessageError
 from email.headerregistry import Address
-from email.message import EmailMessage
+from email.utils import format_datetime
 from types import TracebackType
 from typing import Self
 
@@ -12,11 +14,15 @@ from eventbus import Poison, Transient, Unavailable
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from notifier.events import InvoiceIssued
+from notifier.mime import alternative
+from notifier.smtp import CLOSING, Connection, ServerGone
 
 # For each answer of the mail server. A stop may have to wait for one.
 TIMEOUT_S = 8
-# RFC 5321, 4.2.3: it will close the connection, whatever was asked of it.
-_CLOSING = 421
+# A connection that was not used for so long is tried before it is trusted with an e-mail.
+IDLE_S = 10
+# What most addresses look like. The standard library's parser knows all others, but costs more than the whole e-mail.
+_PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 
 @dataclass(frozen=True)
@@ -30,15 +36,17 @@ class SentMail:
 class Mailer:
     """Hand e-mails to one mail server, over one connection that is kept until the end of the ``with``.
 
-    Not for several threads at once.
+    Not for several threads at once. Raises ValueError if *sender* is not an address.
     """
 
-    def __init__(self, *, host: str, port: int, sender: str, timeout: float = TIMEOUT_S) -> None:
+    def __init__(self, *, host: str, port: int, sender: str, timeout: float = TIMEOUT_S, idle: float = IDLE_S) -> None:
         self._host = host
         self._port = port
-        self._sender = sender
+        self._sender = _address(sender)
         self._timeout = timeout
-        self._connection: smtplib.SMTP | None = None
+        self._idle = idle
+        self._connection: Connection | None = None
+        self._used_at = 0.0
         templates = Environment(loader=PackageLoader("notifier"), autoescape=select_autoescape(), trim_blocks=True)
         self._text = templates.get_template("invoice.txt")
         self._html = templates.get_template("invoice.html")
@@ -58,9 +66,14 @@ class Mailer:
         refuses for good, Transient where it may take this e-mail later, Unavailable where it takes none at present; no
         error names an address.
         """
-        mail = self._write(invoice)
         try:
-            self._connected().send_message(mail)
+            recipient = _address(invoice.customer.email)
+        except ValueError:
+            raise Poison("the customer's e-mail address is not valid") from None
+        message_id = f"<{invoice.order_id}.invoice@{self._sender.rpartition('@')[2]}>"
+        content = self._write(recipient, message_id, invoice)
+        try:
+            self._hand_over(recipient, content)
         except smtplib.SMTPRecipientsRefused as refusal:
             _refuse(max(code for code, _ in refusal.recipients.values()))
         except smtplib.SMTPSenderRefused as refusal:
@@ -70,43 +83,69 @@ class Mailer:
         except (smtplib.SMTPException, OSError) as error:
             self._hang_up()
             raise Unavailable(f"no answer from the mail server ({type(error).__name__})") from None
-        return SentMail(mail["Message-ID"], invoice.order_id)
+        return SentMail(message_id, invoice.order_id)
 
-    def _hang_up(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+    def _hand_over(self, recipient: str, content: bytes) -> None:
+        """Deliver over the kept connection, or over a new one if the server has closed that meanwhile."""
+        kept = self._kept()
+        self._used_at = time.monotonic()
+        if kept is not None:
+            try:
+                return kept.deliver(self._sender, recipient, content)
+            except ServerGone:
+                pass
+            except smtplib.SMTPSenderRefused as refusal:
+                if refusal.smtp_code != CLOSING:
+                    raise
+            self._hang_up()
+        self._connection = Connection(self._host, self._port, timeout=self._timeout)
+        self._connection.deliver(self._sender, recipient, content)
 
-    def _connected(self) -> smtplib.SMTP:
-        """Return the connection; a new one where the mail server has closed the old one meanwhile."""
-        if self._connection is not None:
+    def _kept(self) -> Connection | None:
+        """Return the connection if there is one and, as far as is known, the server has not closed it."""
+        if self._connection is None or self._connection.sock is None:
+            return None
+        if time.monotonic() - self._used_at >= self._idle:
             try:
                 if self._connection.noop()[0] == 250:
                     return self._connection
             except (smtplib.SMTPException, OSError):
                 pass
             self._hang_up()
-        self._connection = smtplib.SMTP(self._host, self._port, timeout=self._timeout)
         return self._connection
 
-    def _write(self, invoice: InvoiceIssued) -> EmailMessage:
-        mail = EmailMessage()
-        try:
-            mail["To"] = Address(addr_spec=invoice.customer.email)
-        except (MessageError, ValueError, IndexError):
-            raise Poison("the customer's e-mail address is not valid") from None
-        mail["From"] = Address(addr_spec=self._sender)
-        mail["Subject"] = f"Invoice {invoice.invoice_number}"
-        mail["Date"] = invoice.issued_at
-        mail["Message-ID"] = f"<{invoice.order_id}.invoice@{self._sender.rpartition('@')[2]}>"
-        mail.set_content(self._text.render(invoice=invoice))
-        mail.add_alternative(self._html.render(invoice=invoice), subtype="html")
-        return mail
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _write(self, recipient: str, message_id: str, invoice: InvoiceIssued) -> bytes:
+        return alternative(
+            {
+                "To": recipient,
+                "From": self._sender,
+                "Subject": f"Invoice {invoice.invoice_number}",
+                "Date": format_datetime(invoice.issued_at),
+                "Message-ID": message_id,
+            },
+            self._text.render(invoice=invoice),
+            self._html.render(invoice=invoice),
+        )
+
+
+def _address(text: str) -> str:
+    """Return an address as it is written in a header and in a command; raises ValueError, without quoting it."""
+    if _PLAIN_ADDRESS.fullmatch(text):
+        return text
+    try:
+        return Address(addr_spec=text).addr_spec
+    except (MessageError, ValueError, IndexError):
+        raise ValueError("this is not an e-mail address") from None
 
 
 def _refuse(code: int) -> None:
     if code >= 500:
         raise Poison(f"the mail server refuses the e-mail for good ({code})") from None
-    if code == _CLOSING:
+    if code == CLOSING:
         raise Unavailable(f"the mail server is closing down ({code})") from None
     raise Transient(f"the mail server does not take the e-mail now ({code})") from None
