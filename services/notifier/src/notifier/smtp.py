@@ -10,7 +10,7 @@ _RECIPIENT_TAKEN = (250, 251)
 
 
 class ServerGone(smtplib.SMTPServerDisconnected):
-    """The server had closed the connection before it answered anything to this e-mail: it has no word of its content."""
+    """The server closed the connection before it answered anything to this e-mail: it has no word of its content."""
 
 
 class Connection(smtplib.SMTP):
