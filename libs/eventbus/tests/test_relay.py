@@ -402,6 +402,7 @@ async def test_a_standby_takes_over_after_a_kill_and_not_before(
             await eventually("the holder publishes", lambda: is_empty(database))
             made_as_standby = list(producers.made)
             holder.process.kill()
+            holder.process.wait()
             store(database, topic, "o-2")
             await eventually("the standby publishes", lambda: is_empty(database))
 
