@@ -2,15 +2,15 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points
 from typing import Any
 
 import pytest
 from eventbus.errors import Poison
 from eventbus.spans import Flusher, mark_failed
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.trace import Status, StatusCode
 from span_export import lost
 from span_export.otlp import Exporter
@@ -84,6 +84,42 @@ def test_a_flush_knows_what_was_lost_since_the_last_one(provider: TracerProvider
 
     assert flusher.flush() is False
     assert flusher.flush() is True
+
+
+class Busy(Exporter):
+    """While it exports, the next span ends, and whoever ended it asks for a flush."""
+
+    def __init__(self, provider: TracerProvider, collected: Collected) -> None:
+        super().__init__(f"{collected.endpoint}/v1/traces")
+        self._provider = provider
+        self._collected = collected
+        self.left = 2000
+        self.told_in_time: list[bool] = []
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        if self.left:
+            self.left -= 1
+            name = f"span {self.left}"
+            a_span(self._provider, name)
+            flush = Flusher(timeout=60).begin()
+            flush.add_done_callback(lambda _: self.told_in_time.append(name in names(self._collected)))
+        return super().export(spans)
+
+
+def test_a_flush_is_done_although_spans_go_on_to_end(collected: Collected, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = TracerProvider()
+    busy = Busy(provider, collected)
+    provider.add_span_processor(BatchSpanProcessor(busy, schedule_delay_millis=3_600_000))
+    monkeypatch.setattr("eventbus.spans.trace.get_tracer_provider", lambda: provider)
+    a_span(provider, "first")
+    flushed = [Flusher(timeout=60).flush() for _ in range(10)]
+    left, busy.left = busy.left, 0
+    flushed.append(Flusher(timeout=60).flush())
+    provider.shutdown()
+
+    assert flushed == [True] * 11
+    assert left > 0
+    assert busy.told_in_time == [True] * (2000 - left)
 
 
 def test_an_sdk_that_says_that_nothing_was_flushed_is_believed(provider: TracerProvider) -> None:

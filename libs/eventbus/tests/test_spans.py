@@ -1,3 +1,6 @@
+import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from time import monotonic
@@ -13,12 +16,12 @@ from eventbus.inbox import Inbox
 from eventbus.outbox import Outbox
 from eventbus.spans import Flusher, mark_failed
 from eventbus.subscription import Bench
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
 from sqlalchemy.exc import OperationalError
 
-from .support import Kafka, OrderPlaced, Recorded, Service, effects_of, encoded, eventually
+from .support import HANGS_AFTER_S, Kafka, OrderPlaced, Recorded, Service, effects_of, encoded, eventually
 from .test_worker import Handler
 
 
@@ -28,9 +31,13 @@ class Collector(SpanExporter):
     def __init__(self) -> None:
         self.here = threading.Event()
         self.here.set()
+        self.asked = threading.Event()
+        self.exports = 0
         self.names: list[str] = []
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.exports += 1
+        self.asked.set()
         self.here.wait(30)
         self.names += [span.name for span in spans]
         return SpanExportResult.SUCCESS
@@ -86,6 +93,99 @@ async def test_nobody_waits_for_a_collector_that_is_away(
 
     assert took < 0.2
     assert len([each for each in caplog.messages if each.startswith("spans are not exported")]) == 1
+
+
+async def test_those_who_wait_share_the_export_after_the_one_under_way(
+    provider: TracerProvider, collector: Collector
+) -> None:
+    collector.here.clear()
+    a_span(provider, "under way")
+    first = Flusher(timeout=60).begin()
+    await eventually("an export is under way", collector.asked.is_set)
+    waiting = []
+    for number in range(50):
+        a_span(provider, f"{number}")
+        waiting.append(Flusher(timeout=60).begin())
+    before = [thread.name for thread in threading.enumerate()]
+    collector.here.set()
+    flushed = await asyncio.gather(*(asyncio.wrap_future(each) for each in [first, *waiting]))
+
+    assert flushed == [True] * 51
+    assert collector.names == ["under way", *(f"{number}" for number in range(50))]
+    assert collector.exports == 2
+    assert before.count("export-spans") == 1
+
+
+async def test_an_event_loop_waits_no_longer_than_a_thread_does(provider: TracerProvider, collector: Collector) -> None:
+    collector.here.clear()
+    a_span(provider, "one")
+    flusher = Flusher(timeout=0.2)
+    flushed = await asyncio.gather(*(asyncio.wrap_future(flusher.begin()) for _ in range(3)))
+    at_once = flusher.begin()
+    done = at_once.done()
+    collector.here.set()
+
+    assert flushed == [False] * 3
+    assert (done, at_once.result()) == (True, False)
+
+
+async def test_one_who_no_longer_waits_costs_the_others_nothing(provider: TracerProvider, collector: Collector) -> None:
+    collector.here.clear()
+    a_span(provider, "one")
+    flusher = Flusher(timeout=60)
+    waiting = [asyncio.ensure_future(asyncio.wrap_future(flusher.begin())) for _ in range(3)]
+    await eventually("an export is under way", collector.asked.is_set)
+    waiting[0].cancel()
+    await asyncio.wait(waiting[:1])
+    collector.here.set()
+
+    async with asyncio.timeout(HANGS_AFTER_S):
+        assert await asyncio.gather(*waiting[1:]) == [True, True]
+        assert await asyncio.wrap_future(flusher.begin()) is True
+
+
+class Broken(SpanProcessor):
+    """Another one's, which raises."""
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        raise ValueError
+
+
+def test_an_sdk_that_raises_leaves_nobody_waiting(provider: TracerProvider, collector: Collector) -> None:
+    provider.add_span_processor(Broken())
+    a_span(provider, "one")
+
+    assert [Flusher().flush(), Flusher().flush()] == [False, False]
+    assert collector.names == ["one"]
+
+
+def test_a_child_process_exports_by_itself() -> None:
+    """As gunicorn's do, where the parent has flushed before."""
+    program = """
+import os
+from eventbus.spans import Flusher
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+trace.set_tracer_provider(TracerProvider())
+exporter = InMemorySpanExporter()
+trace.get_tracer_provider().add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=3_600_000))
+flusher = Flusher(timeout=60)
+for _ in range(2):
+    trace.get_tracer("test").start_span("one").end()
+    print(os.getpid(), flusher.flush(), len(exporter.get_finished_spans()), flush=True)
+    child = os.fork()
+    if child:
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    lines = [line.split() for line in done.stdout.splitlines()]
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line[1:] for line in lines] == [["True", "1"], ["True", "2"]]
+    assert len({pid for pid, *_ in lines}) == 2
 
 
 def test_without_an_sdk_there_is_nothing_to_flush() -> None:

@@ -1,7 +1,9 @@
-"""How many finished spans this process has lost: what `eventbus.spans` asks, and the exporter beside it counts.
+"""What the exporter tells `eventbus.spans`: how many finished spans this process has lost, and when a batch is done.
 
 A package of its own, and no SDK in it: OpenTelemetry loads exporters before it instruments anything.
 """
+
+from collections.abc import Callable
 
 
 class Lost:
@@ -12,3 +14,6 @@ class Lost:
 
 
 lost = Lost()
+
+# Called in the exporting thread with the number of spans, after each batch that was exported or lost.
+after_export: list[Callable[[int], None]] = []

@@ -2,13 +2,17 @@
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.exporter.otlp.proto.http._common import _resolve_endpoint
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.environment_variables import OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from span_export import lost
+from span_export import after_export, lost
+from span_export.encoding import encode
+from span_export.http import PlainHTTP, is_plain
 
 log = logging.getLogger(__name__)
 
@@ -21,18 +25,27 @@ class Exporter(OTLPSpanExporter):
 
     _losing = False
 
+    def __init__(self, endpoint: str | None = None, **settings: Any) -> None:
+        endpoint = endpoint or _resolve_endpoint(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, "v1/traces")
+        # The SDK's transport, which is `requests`, costs three times as much.
+        settings.setdefault(
+            "_transport", PlainHTTP(endpoint) if is_plain(endpoint) and "session" not in settings else None
+        )
+        super().__init__(endpoint, **settings)
+
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Return SUCCESS if the Collector has all *spans* that can be encoded."""
-        result, good = super().export(spans), spans
-        if result is not SpanExportResult.SUCCESS:
-            good = [span for span in spans if _can_be_encoded(span)]
-            lost.spans += len(spans) - len(good)
-            if good and len(good) < len(spans):
-                result = super().export(good)
-        if good and result is not SpanExportResult.SUCCESS:
-            lost.spans += len(good)
-        self._say(bool(good) and result is not SpanExportResult.SUCCESS)
-        return result
+        request, failed = encode(spans)
+        for span, error in failed:
+            # Its name may be what cannot be encoded.
+            about = {"span": ascii(span.name), "error": type(error).__name__}
+            log.error("a span is lost: it cannot be encoded", extra=about)
+        exported = not request or (not self._shutdown and self._client.export(request).success)
+        lost.spans += len(failed) if exported else len(spans)
+        self._say(not exported)
+        for tell in after_export:
+            tell(len(spans))
+        return SpanExportResult.SUCCESS if exported else SpanExportResult.FAILURE
 
     def _say(self, losing: bool) -> None:
         if losing and not self._losing:
@@ -40,14 +53,3 @@ class Exporter(OTLPSpanExporter):
         if self._losing and not losing:
             log.warning("spans are exported again", extra={"lost": lost.spans})
         self._losing = losing
-
-
-def _can_be_encoded(span: ReadableSpan) -> bool:
-    try:
-        encode_spans([span])
-    except Exception as error:  # the encoder promises nothing
-        # Its name may be what cannot be encoded.
-        about = {"span": ascii(span.name), "error": type(error).__name__}
-        log.error("a span is lost: it cannot be encoded", extra=about)
-        return False
-    return True
