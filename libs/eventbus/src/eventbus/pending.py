@@ -1,20 +1,24 @@
 """The rows of the outbox that are still to be published, as the one active relay sees them."""
 
+import logging
 import threading
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Any
+from contextlib import closing
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select, update
 
 from eventbus.database import Database
 from eventbus.tables import NO_KEY, outbox
 
+log = logging.getLogger(__name__)
+
 BETWEEN_LONG_LOOKS_S = 0.5
+# Which takes PostgreSQL some 10 ms.
+TIDY_AFTER = 5000
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One stored event, as it goes to Kafka; one without a key to any partition."""
 
     id: int
@@ -27,10 +31,11 @@ class Row:
 
 
 class Pending:
-    """Wait for rows, and forget or park those that were dealt with; each method but `release` blocks.
+    """Read rows, each once until it was forgotten or parked; each method but `release` blocks.
 
-    *connection* is to poll by, *wake* ends a wait between two polls. Always the lowest ids are read, never those behind
-    the last one: on PostgreSQL a lower id may be committed after a higher one was published, and would be passed over.
+    *connection* is to poll by, *wake* ends a wait between two polls. Always the lowest ids are looked at, never only
+    those behind the last one: on PostgreSQL a lower id may be committed after a higher one was published, and would be
+    passed over, or come after a later row of its key.
     """
 
     def __init__(self, database: Database, connection: Any, wake: threading.Event) -> None:
@@ -39,11 +44,15 @@ class Pending:
         self._wake = wake
         self._other_topics = threading.Event()
         self._reading = threading.Lock()
+        # The events whose rows were read, until these are gone.
+        self._held: set[str] = set()
+        self._forgotten = 0
         self._released = False
         self._look_again = False
 
     def next_rows(self, limit: int, without: Collection[str] = ()) -> list[Row]:
-        """Return the first *limit* rows as soon as there are any, but none of the topics *without*.
+        """Return the first rows that were not read before, at most *limit*, as soon as there are any, but none of the
+        topics *without*.
 
         None once it was released, or is to look again for other topics.
         """
@@ -51,8 +60,6 @@ class Pending:
         pause, woken = self._database.poll_s, self._wake
         if without:
             pause, woken = BETWEEN_LONG_LOOKS_S, self._other_topics
-        others = f"AND topic NOT IN ({', '.join([self._database.marker] * len(without))})" if without else ""
-        query = _NEXT_ROWS.format(others=others, limit=limit)
         while True:
             woken.clear()
             if self._look_again:
@@ -61,12 +68,27 @@ class Pending:
             with self._reading:
                 if self._released:
                     return []
-                cursor = self._connection.cursor()
-                cursor.execute(query, tuple(without))
-                rows = cursor.fetchall()
-            if rows:
-                return [_row(*row) for row in rows]
+                if rows := self._look(limit, without):
+                    return rows
             woken.wait(pause)
+
+    def _look(self, limit: int, without: Collection[str]) -> list[Row]:
+        """Find the new ones by their ids first: a row may be large, and those that were read stay until forgotten."""
+        others = f"AND topic NOT IN ({', '.join([self._database.marker] * len(without))})" if without else ""
+        # In whole hundreds, so that there are few statements for PostgreSQL to prepare.
+        at_most = -(-(len(self._held) + limit) // 100) * 100
+        cursor = self._connection.cursor()
+        cursor.execute(_FIRST.format(others=others, limit=at_most), tuple(without))
+        new = [row for row in cursor.fetchall() if row[1] not in self._held][:limit]
+        if not new:
+            return []
+        first, last = new[0][0], new[-1][0]
+        cursor.execute(_ROWS.format(others=others, marker=self._database.marker), (first, last, *without))
+        # Not what was committed between the two looks: an earlier row of its key may have been, too.
+        chosen = {event_id for _, event_id in new}
+        rows = [_row(*row) for row in cursor.fetchall() if row[1] in chosen]
+        self._held.update(row.event_id for row in rows)
+        return rows
 
     def look_again(self) -> None:
         """End the wait of the thread in `next_rows`: the topics that it leaves out have changed."""
@@ -93,11 +115,31 @@ class Pending:
         with self._database.write() as connection:
             # By event id: a row id is only unique while its row exists in databases that reuse them.
             connection.execute(delete(outbox).where(outbox.c.event_id.in_(event_ids)))
+        self._let_go(event_ids)
+        self._forgotten += len(event_ids)
+        if self._forgotten >= TIDY_AFTER and self._database.lock_file is None:
+            self._forgotten = 0
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Have PostgreSQL remove what was deleted: each look passes over that, and after some ten thousand rows reads
+        the whole table. Its own autovacuum comes once a minute at most."""
+        try:
+            with closing(self._database.polling_connection()) as connection:
+                connection.cursor().execute(_VACUUM)
+        except self._database.errors as error:  # the next one will do
+            log.warning("the outbox is not vacuumed", exc_info=error)
 
     def park(self, row: Row, reason: str) -> None:
         """Set a row aside that can never be sent, so that those behind it can."""
         with self._database.write() as connection:
             connection.execute(update(outbox).where(outbox.c.event_id == row.event_id).values(parked_because=reason))
+        self._let_go([row.event_id])
+
+    def _let_go(self, event_ids: Sequence[str]) -> None:
+        # Not in the middle of a look, which may have seen these rows before they were gone.
+        with self._reading:
+            self._held.difference_update(event_ids)
 
     def parked(self) -> Sequence[str]:
         """Return the event ids of all rows that were set aside."""
@@ -110,7 +152,10 @@ def _row(id: int, event_id: str, topic: str, key: bytes, *content: Any) -> Row:
 
 
 # Plain SQL on a driver connection: on SQLite a poll costs 6 microseconds, through the engine 20 times that.
-_NEXT_ROWS = """
+_FIRST = "SELECT id, event_id FROM outbox WHERE parked_because IS NULL {others} ORDER BY id LIMIT {limit:d}"
+_ROWS = """
     SELECT id, event_id, topic, key, value, headers, trace_context FROM outbox
-    WHERE parked_because IS NULL {others} ORDER BY id LIMIT {limit:d}
+    WHERE id BETWEEN {marker} AND {marker} AND parked_because IS NULL {others} ORDER BY id
 """
+# Nobody waits for it, and it waits for nobody; a table that keeps its pages is not locked to give them back.
+_VACUUM = "VACUUM (SKIP_LOCKED, INDEX_CLEANUP ON, TRUNCATE OFF) outbox"
