@@ -7,25 +7,22 @@ BENCH_SOAK, BENCH_OTHER, BENCH_SHORT, BENCH_PAGE.
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from stack import StackError
 from stack.services import no_proxy
 from stack.settings import REPOSITORY
 
-from bench import machine
 from bench.candidates import Candidate, LeftOut, chosen
 from bench.measuring import Plan, Run, measure
-from bench.page import render
-from bench.soak import Soak, soak
+from bench.results import Results
+from bench.soak import soak
 from bench.stage import Stage
 
 RESULTS = REPOSITORY / ".stack" / "bench" / "results"
@@ -38,7 +35,6 @@ def main() -> int:
     options = _parser().parse_args()
     short = options.short == "1"
     plan = _plan(options, SHORT if short else FULL)
-    result = RESULTS / time.strftime("%Y-%m-%d-%H%M%S")
     try:
         candidates = _installed(chosen(options.candidates.split(","), options.other))
         with tempfile.TemporaryDirectory(prefix="bench-") as folder, Stage(Path(folder)) as stage:
@@ -46,7 +42,12 @@ def main() -> int:
             soaks = [soak(stage, each, int(options.soak)) for each in candidates if int(options.soak)]
     except StackError as error:
         sys.exit(str(error))
-    _write(result, options.page or (None if short else PAGE), plan, runs, candidates, soaks)
+    results = Results(_command(), plan, runs, candidates, soaks)
+    place = RESULTS / time.strftime("%Y-%m-%d-%H%M%S")
+    text = results.write(place)
+    if page := options.page or (None if short else PAGE):
+        page.write_text(text)
+    print(f"\n{text}\nThe results: {place / 'results.json'}\nThe page: {page or place / 'numbers.md'}")
     return 0 if all(run.counts for of_candidate in runs.values() for run in of_candidate) else 1
 
 
@@ -81,30 +82,6 @@ def _line(run: Run) -> str:
         f"  end after {figures['chain_p50']:.1f} ms  backlog {figures['backlog']:.0f}"
     )
     return f"{line}  disturbed: others used {run.foreign:.0%}" if run.disturbed else line
-
-
-def _write(
-    folder: Path,
-    page: Path | None,
-    plan: Plan,
-    runs: dict[str, list[Run]],
-    candidates: Sequence[Candidate],
-    soaks: Sequence[Soak],
-) -> None:
-    folder.mkdir(parents=True)
-    told = machine.describe()
-    document = {
-        "machine": told,
-        "plan": asdict(plan),
-        "runs": [asdict(run) for of_candidate in runs.values() for run in of_candidate],
-        "soaks": [each.as_json() for each in soaks],
-    }
-    (folder / "results.json").write_text(json.dumps(document, indent=1))
-    text = render(_command(), plan, told, runs, candidates, soaks)
-    (folder / "numbers.md").write_text(text)
-    if page:
-        page.write_text(text)
-    print(f"\n{text}\nThe results: {folder / 'results.json'}\nThe page: {page or folder / 'numbers.md'}")
 
 
 def _command() -> str:

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from journey import Span, Trace, differences, spans_from_otlp
+from journey.chain import key
 from journey.trace import each_once
 
-from bench.candidates.candidate import Chain
+from bench.candidates.candidate import Candidate, Chain
 from bench.load import Posted
 
-Traces = Mapping[str, list[Span]]
+Traces = Mapping[str, Sequence[Span]]
+Ends = Mapping[str, Sequence[int]]
 
 
 def read_traces(folder: Path) -> Traces:
@@ -26,16 +28,15 @@ def read_traces(folder: Path) -> Traces:
     return traces
 
 
-def objections(
-    posted: Sequence[Posted], ends: Mapping[str, Sequence[int]], traces: Traces, chains: Sequence[Chain], end: str
-) -> list[str]:
-    """Return why a run does not count, in sentences; *end* is what an order has at its end."""
+def objections(posted: Sequence[Posted], ends: Ends, traces: Traces, candidate: Candidate) -> list[str]:
+    """Return why a run does not count, in sentences."""
     accepted = [order for order in posted if order.accepted]
+    end = "e-mail" if candidate.mails else "end"
     return [
         *_refused(posted),
         *_not_once([len(ends.get(order.id, ())) for order in accepted], end),
         *_strangers(ends.keys() - {order.id for order in accepted}, end),
-        *_wrong_traces(accepted, traces, chains),
+        *_wrong_traces(accepted, traces, candidate.traces),
     ]
 
 
@@ -53,23 +54,30 @@ def _not_once(counts: Sequence[int], end: str) -> Iterator[str]:
 
 def _strangers(ids: set[str], end: str) -> Iterator[str]:
     if ids:
-        yield f"{len(ids)} that nobody accepted have a {end}, like {min(ids)}"
+        yield f"{len(ids)} orders that nobody accepted have an {end}, like {min(ids)}"
 
 
 def _wrong_traces(accepted: Sequence[Posted], traces: Traces, chains: Sequence[Chain]) -> Iterator[str]:
+    if not chains:
+        if traces:
+            yield f"there are {len(traces)} traces, and nothing is to be traced"
+        return
+    first, *following = chains
     callers = {order.trace_id: order.caller for order in accepted}
-    others = traces.keys() - callers.keys()
-    if chains:
-        yield from _wrong({trace_id: traces.get(trace_id, []) for trace_id in callers}, chains[0], callers)
-    elif found := len(traces):
-        yield f"there are {found} traces, and it is not to be traced"
-    for following in chains[1:]:
-        own = {trace_id: traces[trace_id] for trace_id in others}
-        yield from _wrong(own, following, {})
-        if len(own) != len(accepted):
-            yield f"there are {len(own)} traces that begin at {following[0]}, for {len(accepted)} accepted orders"
-    if len(chains) == 1 and others:
-        yield f"{len(others)} traces belong to no accepted order, like {min(others)}"
+    yield from _wrong({trace_id: traces.get(trace_id, []) for trace_id in callers}, first, callers)
+    others = {trace_id: traces[trace_id] for trace_id in _torn_off(traces, chains) - callers.keys()}
+    for chain in following:
+        yield from _wrong(others, chain, {})
+        if len(others) != len(accepted):
+            yield f"{len(others)} traces begin at {chain[0]}, and {len(accepted)} orders were accepted"
+    if others and not following:
+        yield f"{len(others)} traces have spans of orders and belong to none that was accepted, like {min(others)}"
+
+
+def _torn_off(traces: Traces, chains: Sequence[Chain]) -> set[str]:
+    """Return the traces with a span of a chain: what a client tells of its connections is another matter."""
+    keys = {key(row) for chain in chains for row in chain}
+    return {trace_id for trace_id, spans in traces.items() if any(key(span) in keys for span in spans)}
 
 
 def _wrong(traces: Traces, chain: Chain, callers: Mapping[str, str]) -> Iterator[str]:

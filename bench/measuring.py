@@ -2,12 +2,12 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.candidates import Candidate
-from bench.judging import objections, read_traces
+from bench.judging import Ends, Traces, objections, read_traces
 from bench.load import Posted
-from bench.stage import Running, Stage
+from bench.stage import Stage
 from bench.usage import DISTURBED_FROM, Usage
 
 NS = 1_000_000_000
@@ -29,7 +29,7 @@ class Plan:
     fast_seconds: int = 60
 
 
-@dataclass
+@dataclass(frozen=True)
 class Run:
     """What came out. *foreign* is the largest share of the machine that others used in a phase."""
 
@@ -49,58 +49,81 @@ class Run:
 
 
 @dataclass(frozen=True)
-class _Phase:
+class Phase:
+    """The orders of one kind of load, and the use of the machine before and after it."""
+
     orders: Sequence[Posted]
     before: Usage
     after: Usage
 
 
-def measure(stage: Stage, candidate: Candidate, plan: Plan) -> Run:
-    """Run a candidate once. What it lost, doubled or traced wrongly is an objection."""
-    run = Run(candidate.name)
+@dataclass(frozen=True)
+class Observation:
+    """All that was seen of a run."""
+
+    began: int
+    services: Sequence[str]
+    posted: Sequence[Posted]
+    ends: Ends
+    traces: Traces
+    closed: Phase
+    open: Phase
+    fast: Phase
+
+
+def observe(stage: Stage, candidate: Candidate, plan: Plan) -> Observation:
+    """Run a candidate once."""
     with stage.running(candidate) as running:
-        first = running.post(lambda load, prefix: load.closed(prefix, 1, 1))
+        running.post(lambda load, prefix: load.closed(prefix, 1, 1))
         running.post(lambda load, prefix: load.closed(prefix, plan.warm_up, CONNECTIONS))
         before = running.look()
         orders = running.post(lambda load, prefix: load.closed(prefix, plan.orders, CONNECTIONS))
-        closed = _Phase(orders, before, running.look())
+        closed = Phase(orders, before, running.look())
         orders = running.post(lambda load, prefix: load.open(prefix, plan.rate, plan.seconds))
-        open = _Phase(orders, closed.after, running.look())
+        open = Phase(orders, closed.after, running.look())
         orders = running.post(lambda load, prefix: load.open(prefix, plan.fast_rate, plan.fast_seconds))
-        fast = _Phase(orders, open.after, running.look())
-    ends = running.ends()
+        fast = Phase(orders, open.after, running.look())
     traces = read_traces(running.settings.audit_folder)
-    run.objections = objections(running.posted, ends, traces, candidate.traces, "e-mail" if candidate.mails else "end")
-    at = {order: times[0] for order, times in ends.items()}
-    run.foreign = max(phase.after.foreign_since(phase.before) for phase in (closed, open, fast))
-    run.cpu_by_part = _cpu_by_part(closed)
-    if run.counts:
-        started = (at[first[0].id] - running.began) / NS
-        run.figures = _figures(running, started, closed, open, fast, at)
-    return run
+    return Observation(running.began, running.services, running.posted, running.ends(), traces, closed, open, fast)
 
 
-def _figures(
-    running: Running, started: float, closed: _Phase, open: _Phase, fast: _Phase, at: Mapping[str, int]
-) -> dict[str, float]:
-    begin = min(order.due for order in closed.orders)
-    last_end = max(at[order.id] for order in closed.orders)
-    last_answer = max(order.due + order.took for order in closed.orders)
-    whole = [(at[order.id] - order.due) / MS for order in open.orders]
-    posts = [order.took / MS for order in open.orders]
+def evaluate(candidate: Candidate, seen: Observation) -> Run:
+    """Return the figures of a run; what it lost, doubled or traced wrongly are objections, and then it has none."""
+    phases = (seen.closed, seen.open, seen.fast)
+    run = Run(
+        candidate.name,
+        cpu_by_part={part: _cpu([part], seen.closed) for part in seen.closed.after.cpu},
+        objections=objections(seen.posted, seen.ends, seen.traces, candidate),
+        foreign=max(phase.after.foreign_since(phase.before) for phase in phases),
+    )
+    return run if run.objections else replace(run, figures=_figures(seen))
+
+
+def measure(stage: Stage, candidate: Candidate, plan: Plan) -> Run:
+    """Run a candidate once, and return what came out."""
+    return evaluate(candidate, observe(stage, candidate, plan))
+
+
+def _figures(seen: Observation) -> dict[str, float]:
+    at = {order: times[0] for order, times in seen.ends.items()}
+    closed = seen.closed.orders
+    begin = min(order.due for order in closed)
+    last_end = max(at[order.id] for order in closed)
+    last_answer = max(order.due + order.took for order in closed)
+    whole = [(at[order.id] - order.due) / MS for order in seen.open.orders]
     return {
-        "chain_rate": len(closed.orders) / (last_end - begin) * NS,
-        "cpu_closed": _cpu(running, closed),
-        "cpu_open": _cpu(running, open),
+        "chain_rate": len(closed) / (last_end - begin) * NS,
+        "cpu_closed": _cpu(seen.services, seen.closed),
+        "cpu_open": _cpu(seen.services, seen.open),
         "chain_p50": statistics.median(whole),
         "chain_p99": percentile(whole, 0.99),
-        "post_p50": statistics.median(posts),
-        "fast_post_p50": statistics.median(order.took / MS for order in fast.orders),
-        "fast_chain_p50": statistics.median((at[order.id] - order.due) / MS for order in fast.orders),
-        "backlog": float(backlog(fast.orders, at)),
-        "post_rate": len(closed.orders) / (last_answer - begin) * NS,
-        "memory": sum(fast.after.memory[part] for part in running.services),
-        "first_order": started,
+        "post_p50": statistics.median(order.took / MS for order in seen.open.orders),
+        "fast_post_p50": statistics.median(order.took / MS for order in seen.fast.orders),
+        "fast_chain_p50": statistics.median((at[order.id] - order.due) / MS for order in seen.fast.orders),
+        "backlog": float(backlog(seen.fast.orders, at)),
+        "post_rate": len(closed) / (last_answer - begin) * NS,
+        "memory": sum(seen.fast.after.memory[part] for part in seen.services),
+        "first_order": (at[seen.posted[0].id] - seen.began) / NS,
     }
 
 
@@ -115,9 +138,5 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-def _cpu(running: Running, phase: _Phase) -> float:
-    return phase.after.cpu_since(phase.before, running.services) / len(phase.orders) * 1000
-
-
-def _cpu_by_part(phase: _Phase) -> dict[str, float]:
-    return {part: phase.after.cpu_since(phase.before, [part]) / len(phase.orders) * 1000 for part in phase.after.cpu}
+def _cpu(parts: Sequence[str], phase: Phase) -> float:
+    return phase.after.cpu_since(phase.before, parts) / len(phase.orders) * 1000

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from stack import Settings
@@ -40,9 +40,6 @@ class Soak:
     samples: list[Sample]
     objections: list[str]
 
-    def as_json(self) -> dict[str, object]:
-        return asdict(self)
-
 
 def soak(stage: Stage, candidate: Candidate, orders: int) -> Soak:
     """Post so many orders, 16 at a time, and take a sample after each tenth of them."""
@@ -52,9 +49,8 @@ def soak(stage: Stage, candidate: Candidate, orders: int) -> Soak:
             slice = running.post(lambda load, prefix: load.closed(prefix, max(1, orders // SAMPLES), CONNECTIONS))
             last_end = max(max(times) for times in running.ends().values())
             samples.append(_sample(running, len(slice) / (last_end - slice[0].due) * NS))
-    end = "e-mail" if candidate.mails else "end"
     traces = read_traces(running.settings.audit_folder)
-    return Soak(candidate.name, samples, objections(running.posted, running.ends(), traces, candidate.traces, end))
+    return Soak(candidate.name, samples, objections(running.posted, running.ends(), traces, candidate))
 
 
 def _sample(running: Running, rate: float) -> Sample:

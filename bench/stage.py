@@ -42,11 +42,10 @@ class Running:
     posted: list[Posted] = field(default_factory=list)
 
     def post(self, how: Callable[[Load, str], list[Posted]]) -> list[Posted]:
-        """Post orders, and wait until they are at their end, or silence says that some are lost, and spans are out."""
+        """Post orders, and wait until they are at their end, or silence says that some are lost."""
         orders = how(self.load, f"o{len(self.posted)}")
         self.posted += orders
         self._wait_for(sum(order.accepted for order in self.posted))
-        self._settle()
         return orders
 
     def ends(self) -> Mapping[str, list[int]]:
@@ -64,6 +63,8 @@ class Running:
         return file.read_bytes().count(b"\n") if file.exists() else 0
 
     def look(self) -> usage.Usage:
+        """Return what is used, once no more spans come: what exports them is part of an order's cost."""
+        self._settle()
         return usage.look(self.settings.home)
 
     def _wait_for(self, count: int) -> None:
@@ -77,7 +78,6 @@ class Running:
         wait_until("the end of the chain", objection, load.LONGEST_S)
 
     def _settle(self) -> None:
-        """Wait until no more spans come: what exports them is part of an order's cost."""
         progress = _Progress(lambda: sum(map(_size, self.settings.audit_folder.glob("*.jsonl"))))
         try:
             wait_until("spans", lambda: None if progress.still_for() > QUIET_S else "still coming", QUIET_WITHIN_S)

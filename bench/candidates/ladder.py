@@ -24,7 +24,7 @@ def untraced(settings: Settings) -> Settings:
 def with_outbox(settings: Settings) -> list[Part]:
     """Our orders; a billing of the bench's own, which has no inbox, and its relay; the floor's notifier."""
     parts = every(settings)
-    environment, program = parts["billing"].environment, str(LADDER_PROGRAMS / "billing.py")
+    environment, program = parts["billing"].environment, str(LADDER_PROGRAMS / "without_inbox.py")
     command, status = [str(settings.python_env / "bin" / "python"), program], settings.home / "status" / "relay.json"
     billing = worker(settings, "billing", command, environment)
     relay = replace(

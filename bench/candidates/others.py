@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from journey import Row
 from stack import Settings
 from stack.parts import Part
 
@@ -87,6 +88,14 @@ KAFKAJS_CHAIN = chain(
     ("billing", "PRODUCER", "send invoices"),
     ("notifier", "CONSUMER", "process invoices"),
 )
+FASTSTREAM_CHAIN = (
+    Row(1, *SERVER, parent=None),
+    Row(2, "orders", "PRODUCER", "orders create", parent=1),
+    Row(3, "orders", "PRODUCER", "orders publish", parent=2),
+    Row(4, "billing", "CONSUMER", "orders process", parent=2),
+    Row(5, "billing", "PRODUCER", "invoices publish", parent=4),
+    Row(6, "notifier", "CONSUMER", "invoices process", parent=2),
+)
 KAFKAJS = "express 5 and kafkajs with OpenTelemetry's auto-instrumentation"
 
 FLOOR = Candidate("floor", "aiohttp and aiokafka, nothing else", floor, install=partial(install_python, peer="stock"))
@@ -95,17 +104,9 @@ OTHERS = (
     Candidate("kafkajs", KAFKAJS, kafkajs, [KAFKAJS_CHAIN], install=partial(install_node, peer="kafkajs")),
     Candidate(
         "faststream",
-        "FastAPI and FastStream with its telemetry middleware",
+        "FastAPI and FastStream with its telemetry middleware; by nature notifier's span is not below billing's",
         faststream,
-        [
-            chain(
-                SERVER,
-                ("orders", "PRODUCER", "orders publish"),
-                ("billing", "CONSUMER", "orders process"),
-                ("billing", "PRODUCER", "invoices publish"),
-                ("notifier", "CONSUMER", "invoices process"),
-            )
-        ],
+        [FASTSTREAM_CHAIN],
         install=partial(install_python, peer="faststream"),
     ),
     Candidate(

@@ -1,6 +1,7 @@
 """Billing with a database and an outbox, and no inbox: a repeated order would be billed twice.
 
-`billing.py` bills what was fetched in one transaction, then commits its offsets; `billing.py relay` publishes.
+`without_inbox.py` bills what was fetched in one transaction, then commits its offsets. `without_inbox.py relay`
+publishes the invoices.
 """
 
 import asyncio
