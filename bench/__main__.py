@@ -39,7 +39,7 @@ def main() -> int:
         candidates = _installed(chosen(options.candidates.split(","), options.other))
         with tempfile.TemporaryDirectory(prefix="bench-") as folder, Stage(Path(folder)) as stage:
             runs = _rounds(stage, candidates, plan, int(options.rounds or (1 if short else 3)))
-            soaks = [soak(stage, each, int(options.soak)) for each in candidates if int(options.soak)]
+            soaks = [soak(stage, each, int(options.soak)) for each in candidates if each.mails and int(options.soak)]
     except StackError as error:
         sys.exit(str(error))
     results = Results(_command(), plan, runs, candidates, soaks)
@@ -67,7 +67,10 @@ def _rounds(stage: Stage, candidates: Sequence[Candidate], plan: Plan, rounds: i
     runs: dict[str, list[Run]] = defaultdict(list)
     for number in range(1, rounds + 1):
         for each in candidates:
-            run = measure(stage, each, plan)
+            try:
+                run = measure(stage, each, plan)
+            except StackError as error:  # the figures of an hour are not given away for one that does not start
+                run = Run(each.name, objections=[str(error).splitlines()[0]])
             runs[each.name].append(run)
             print(f"round {number}  {each.name:<18}{_line(run)}", flush=True)
     return runs
@@ -108,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--orders", default=given("BENCH_ORDERS"), help="of the closed loop")
     add("--seconds", default=given("BENCH_SECONDS"), help="at 100 orders a second")
     add("--fast-seconds", default=given("BENCH_FAST_SECONDS"), help="at 200 orders a second")
-    add("--soak", default=given("BENCH_SOAK") or "0", help="then so many orders through each candidate: what grows?")
+    add("--soak", default=given("BENCH_SOAK") or "0", help="then so many orders through each of ours: what grows?")
     add("--other", default=_path(given("BENCH_OTHER")), type=_path, help="another checkout, to compare with")
     add("--short", default=given("BENCH_SHORT"), nargs="?", const="1", help="one small round, no page in docs")
     add("--page", default=_path(given("BENCH_PAGE")), type=_path, help="where the page goes, like docs/numbers.md")
