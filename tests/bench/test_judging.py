@@ -70,6 +70,14 @@ def test_any_span_that_is_missing_is_an_objection(candidate: Candidate) -> None:
 
 
 @pytest.mark.parametrize("candidate", [each for each in ALL.values() if each.traces], ids=lambda each: each.name)
+def test_a_trace_that_is_not_there_is_an_objection(candidate: Candidate) -> None:
+    for lost in traces_of(candidate):
+        traces = {trace_id: spans for trace_id, spans in traces_of(candidate).items() if trace_id != lost}
+
+        assert judge(candidate, traces), f"{lost} is missing"
+
+
+@pytest.mark.parametrize("candidate", [each for each in ALL.values() if each.traces], ids=lambda each: each.name)
 def test_a_wrong_parent_is_an_objection(candidate: Candidate) -> None:
     for trace_id, spans in traces_of(candidate).items():
         for number in range(len(spans)):

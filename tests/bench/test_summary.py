@@ -10,8 +10,7 @@ RATE = FIGURES[0]
 
 
 def run(rate: float, *, objections: list[str] | None = None, foreign: float = 0.0) -> Run:
-    figures = {} if objections else {figure.name: rate for figure in FIGURES}
-    return Run("ours", figures, objections=objections or [], foreign=foreign)
+    return Run("ours", {figure.name: rate for figure in FIGURES}, objections=objections or [], foreign=foreign)
 
 
 def test_the_median_comes_with_the_range() -> None:
@@ -19,7 +18,7 @@ def test_the_median_comes_with_the_range() -> None:
     assert spread([run(90)], RATE) == "90"
 
 
-def test_a_run_with_an_objection_has_no_figure_and_says_why() -> None:
+def test_the_figures_of_a_run_with_an_objection_are_left_out_and_the_page_says_why() -> None:
     lost = run(0, objections=["1 of 3 accepted orders have no e-mail"])
 
     assert spread([run(90), lost, run(100)], RATE) == "95 (90-100)"
