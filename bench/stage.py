@@ -4,13 +4,13 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stack import Settings, Stack, StackError
+from stack import Settings, Stack, StackError, fetch
 from stack.parts import Part, every
 from stack.polling import wait_until
 from stack.screen import Screen
@@ -107,14 +107,18 @@ class Stage:
         self._stack = Stack(self._settings)
 
     def __enter__(self) -> Self:
-        self._stack.up("kafka")
-        self._load = Load(load.build(self._settings.downloads), self._settings.orders_port)
+        with ExitStack() as begun:
+            begun.enter_context(self._stack)
+            fetch.ensure(self._settings, ["kafka", "collector"], Screen())
+            self._stack.up("kafka")
+            self._load = Load(load.build(self._settings.downloads), self._settings.orders_port)
+            self._begun = begun.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stack.__exit__(kind, error, traceback)
+        self._begun.__exit__(kind, error, traceback)
 
     @contextmanager
     def running(self, candidate: Candidate) -> Iterator[Running]:

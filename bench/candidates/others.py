@@ -21,6 +21,7 @@ def _otel(settings: Settings) -> dict[str, str]:
         # As many spans as a run has may wait, and none longer than half a second.
         "OTEL_BSP_MAX_QUEUE_SIZE": "32768",
         "OTEL_BSP_SCHEDULE_DELAY": "500",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "60",
         "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
         "OTEL_PYTHON_EXCLUDED_URLS": "readyz",
     }
@@ -61,6 +62,7 @@ def kafkajs(settings: Settings, *, per_request: bool = False) -> list[Part]:
         "NODE_PATH": str(modules),
         "NODE_OPTIONS": f"--require {modules}/@opentelemetry/auto-instrumentations-node/build/src/register.js",
         "OTEL_NODE_RESOURCE_DETECTORS": "env,host",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "60000",  # milliseconds here, seconds in Python
     }
     if per_request:
         environment["PER_REQUEST"] = "1"

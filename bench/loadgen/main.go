@@ -19,7 +19,11 @@ import (
 	"time"
 )
 
-const patience = 60 * time.Second
+const (
+	patience = 60 * time.Second
+	// Servers close an idle connection after 2 s or more: an order must not meet that moment.
+	keptFor = time.Second
+)
 
 const order = `{"customer": {"email": "%s@example.com"}, "currency": "EUR", ` +
 	`"items": [{"sku": "TEA", "quantity": 1, "unit_price": "9.90"}]}`
@@ -39,19 +43,27 @@ type client struct {
 type connection struct {
 	net.Conn
 	reader *bufio.Reader
+	used   time.Time
 }
 
 func (c *client) get() (*connection, error) {
-	select {
-	case kept := <-c.free:
-		return kept, nil
-	default:
+	for {
+		select {
+		case kept := <-c.free:
+			if time.Since(kept.used) < keptFor {
+				return kept, nil
+			}
+			kept.Close()
+			continue
+		default:
+		}
+		break
 	}
 	opened, err := net.DialTimeout("tcp", c.address, patience)
 	if err != nil {
 		return nil, err
 	}
-	return &connection{opened, bufio.NewReader(opened)}, nil
+	return &connection{Conn: opened, reader: bufio.NewReader(opened)}, nil
 }
 
 // post sends one order and reads the whole answer; a connection that failed, or is to be closed, is not kept.
@@ -72,6 +84,7 @@ func (c *client) post(id, trace string) int {
 		conn.Close()
 		return status
 	}
+	conn.used = time.Now()
 	select {
 	case c.free <- conn:
 	default:
