@@ -83,6 +83,12 @@ test: check ## all tests, on a stack of their own
 chaos: $(UV_READY) ## faults under load on a stack of its own, ten minutes at most: what becomes of the orders
 	@$(UV) run --frozen python -m tests.chaos
 
+# Variables: BENCH_CANDIDATES (comparison, ladder, growth, all, or names), BENCH_ROUNDS, BENCH_SHORT=1 (two minutes), BENCH_ORDERS,
+# BENCH_SECONDS, BENCH_FAST_SECONDS, BENCH_SOAK (orders), BENCH_OTHER (another checkout), BENCH_PAGE.
+.PHONY: bench
+bench: $(UV_READY) ## the same chain as others build it, side by side, into docs/numbers.md: forty minutes
+	@$(UV) run --frozen python -m bench
+
 .PHONY: gallery
 gallery: $(UV_READY) ## run the ways in which a trace breaks, each on the real stack, and write docs/gallery.md
 	@$(UV) run --frozen python -m gallery --write

@@ -24,14 +24,16 @@ from stack.stopping import stop_together
 class Stack:
     """The system on this machine: starts, stops, signals and kills its parts by name. It does not restart what dies.
 
-    As a context manager it stops, at the end, everything that it started.
+    As a context manager it stops, at the end, everything that it started. Other *parts* than the system's may be given.
     """
 
-    def __init__(self, settings: Settings, screen: Screen | None = None) -> None:
+    def __init__(
+        self, settings: Settings, screen: Screen | None = None, parts: Mapping[str, Part] | None = None
+    ) -> None:
         self.settings = settings
         self.tidying: Thread | None = None
         self._screen = screen or Screen()
-        self._parts = every(settings)
+        self._parts = every(settings) if parts is None else parts
         self._children = Children(settings)
         self._begun: set[str] = set()
 
