@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from eventbus import (
     Database,
     Event,
@@ -177,9 +177,11 @@ class Kafka:
         return name
 
     async def create(self, name: str, **settings: str) -> None:
-        """Create a topic."""
-        topic_settings = {key.replace("_", "."): value for key, value in settings.items()}
-        await kafka.create_topics(self.broker, {name: topic_settings}, self.patience)
+        """Create a topic; a broker that was away a moment ago may have no controller yet."""
+        topics = {name: {key.replace("_", "."): value for key, value in settings.items()}}
+        await self.patience.until_done(
+            "topics", lambda: kafka.create_topics(self.broker, topics, self.patience), retry_on=(KafkaError, OSError)
+        )
 
     @asynccontextmanager
     async def producer(self, **settings: Any) -> AsyncIterator[AIOKafkaProducer]:
