@@ -197,6 +197,10 @@ async def test_a_message_that_kills_its_worker_is_set_aside_after_its_tries_and_
     assert (header(letter, "dlq.original-topic"), header(letter, "dlq.original-offset")) == (tiny.orders, "1")
 
 
+# More than a worker handles before it is killed for the last time.
+EACH = 700
+
+
 async def test_a_worker_that_is_killed_again_and_again_under_load_sets_no_message_aside(
     kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,7 +209,7 @@ async def test_a_worker_that_is_killed_again_and_again_under_load_sets_no_messag
     database = Database(f"sqlite:///{tiny.database}")
     database.create()
     for partition in range(3):
-        records = [encoded(OrderPlaced(order_id=f"{partition}-{number}")) for number in range(60)]
+        records = [encoded(OrderPlaced(order_id=f"{partition}-{number}")) for number in range(EACH)]
         await kafka.put(tiny.orders, *records, partition=partition)
     for _ in range(6):
         before = count(database, inbox)
@@ -214,7 +218,7 @@ async def test_a_worker_that_is_killed_again_and_again_under_load_sets_no_messag
             tiny.process.send_signal(signal.SIGKILL)
             await tiny.exit_code()
     with tiny.run():
-        await eventually("all orders are handled", lambda: count(database, inbox) == 180, seconds=60)
+        await eventually("all orders are handled", lambda: count(database, inbox) == 3 * EACH)
         await tiny.terminate()
     database.close()
 
