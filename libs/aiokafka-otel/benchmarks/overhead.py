@@ -1,5 +1,5 @@
 """What tracing costs: microseconds of CPU per sent and per handled record, beside plain aiokafka and the stock one,
-and with the span ids of the generator `repeatable`.
+and with the span ids of the generator `repeatable`. `sdk` is the floor: the same spans and headers, and nothing else.
 
     make up
     UV_PROJECT_ENVIRONMENT=.stack/venv-stock uv sync --frozen --all-packages --group stock
@@ -7,12 +7,14 @@ and with the span ids of the generator `repeatable`.
 
 Each variant is a process of its own with clients of its own on the same broker. They take turns, round by round, so
 that what else the machine does hits all of them; the table shows medians. Spans are made by the SDK and dropped at
-their end: exporters are not the subject. CPU time and not elapsed time, which is the broker's.
+their end: exporters are not the subject, and metrics are not exported, as with `OTEL_METRICS_EXPORTER=none` under
+`opentelemetry-instrument`. CPU time and not elapsed time, which is the broker's.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -23,8 +25,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from opentelemetry import trace
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from opentelemetry import metrics, propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import Setter
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 
 STOCK_PYTHON = Path(".stack/venv-stock/bin/python")
 HEADERS = [(f"ce_{name}", b"a value of usual length") for name in ("id", "source", "type", "time", "specversion")]
@@ -36,19 +40,70 @@ def instrument(variant: str) -> None:
     if variant == "plain":
         return
     from aiokafka_otel.id_generator import RepeatableIdGenerator
+    from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
     provider = TracerProvider(id_generator=RepeatableIdGenerator() if variant == "repeatable" else None)
     provider.add_span_processor(SpanProcessor())
     trace.set_tracer_provider(provider)
+    os.environ["OTEL_METRICS_EXPORTER"] = "none"
+    metrics.set_meter_provider(MeterProvider())
     if variant == "stock":
         from opentelemetry.instrumentation.aiokafka import AIOKafkaInstrumentor as Stock
 
         Stock().instrument()
+    elif variant == "sdk":
+        instrument_barely()
     else:
         from aiokafka_otel import AIOKafkaInstrumentor
 
         AIOKafkaInstrumentor().instrument()
+
+
+class Append(Setter[list[tuple[str, bytes]]]):
+    """Append a header."""
+
+    def set(self, carrier: list[tuple[str, bytes]], key: str, value: str) -> None:
+        carrier.append((key, value.encode()))
+
+
+def instrument_barely() -> None:
+    """Make spans with the attributes that aiokafka-otel gives them, one link, and the headers."""
+    tracer, send, getone = trace.get_tracer("floor"), AIOKafkaProducer.send, AIOKafkaConsumer.getone
+    common = {
+        "messaging.system": "kafka",
+        "messaging.client.id": "client",
+        "messaging.destination.name": "orders",
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "messaging.message.body.size": 300,
+        "server.address": "127.0.0.1",
+        "server.port": 9092,
+    }
+    arrival = {"messaging.destination.partition.id": "0", "messaging.kafka.offset": 7}
+    of_record = {**common, **arrival, "messaging.consumer.group.name": "group", "journey.queue.wait_ms": 3}
+    add = Append()
+
+    async def traced_send(self: Any, topic: str, value: Any, key: Any, headers: Any) -> Any:
+        span = tracer.start_span("send orders", kind=SpanKind.PRODUCER, attributes=common)
+        propagate.inject(headers, trace.set_span_in_context(span), add)
+        future = await send(self, topic, value, key, headers=headers)
+
+        def end(_: Any) -> None:
+            span.set_attributes(arrival)
+            span.end()
+
+        future.add_done_callback(end)
+        return future
+
+    async def traced_getone(self: Any) -> Any:
+        record = await getone(self)
+        remote = propagate.extract({name: value.decode() for name, value in record.headers}, Context())
+        links = [Link(trace.get_current_span(remote).get_span_context())]
+        tracer.start_span("process orders", remote, SpanKind.CONSUMER, of_record, links).end()
+        return record
+
+    AIOKafkaProducer.send, AIOKafkaConsumer.getone = traced_send, traced_getone  # type: ignore[assignment,method-assign]
 
 
 async def work(broker: str, records: int) -> None:
@@ -84,7 +139,7 @@ def start(variant: str, options: argparse.Namespace) -> "subprocess.Popen[str]":
 
 def measure(options: argparse.Namespace) -> dict[str, list[list[float]]]:
     """Let the variants take turns; the first round of each warms up and does not count."""
-    variants = ["plain", "aiokafka-otel", "repeatable"] + (["stock"] if STOCK_PYTHON.exists() else [])
+    variants = ["plain", "sdk", "aiokafka-otel", "repeatable"] + (["stock"] if STOCK_PYTHON.exists() else [])
     workers = {variant: start(variant, options) for variant in variants}
     results: dict[str, list[list[float]]] = {variant: [] for variant in variants}
     for number in range(options.rounds + 1):

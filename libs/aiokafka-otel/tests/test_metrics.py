@@ -1,13 +1,35 @@
 """The four metrics of the semantic conventions."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
+from aiokafka import ConsumerRecord
 from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka_otel import process_span
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 
-from .support import Kafka, Recorded, eventually
+from .support import Kafka, Recorded, eventually, instrumented
+
+# Handles one record, and prints how many metrics the global provider has.
+MEASURES = """
+from aiokafka import ConsumerRecord
+from aiokafka_otel import AIOKafkaInstrumentor, process_span
+from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+reader = InMemoryMetricReader()
+metrics.set_meter_provider(MeterProvider([reader]))
+AIOKafkaInstrumentor().instrument()
+with process_span(ConsumerRecord("t", 0, 7, 1, 0, b"k", b"v", None, 1, 1, ())):
+    pass
+data = reader.get_metrics_data()
+print(sum(len(scope.metrics) for each in (data.resource_metrics if data else ()) for scope in each.scope_metrics))
+"""
 
 
 def sums(recorded: Recorded, metric: str) -> dict[str | None, float]:
@@ -49,6 +71,25 @@ async def test_handled_messages_are_counted_and_timed(kafka: Kafka, recorded: Re
 
     assert sums(recorded, "messaging.client.consumed.messages") == {None: 2}
     assert sums(recorded, "messaging.process.duration") == {None: 1, "ValueError": 1}
+
+
+@pytest.mark.parametrize(("exporter", "measured"), [("none", 0), (" None ", 0), ("console", 1), ("", 1)])
+def test_where_metrics_are_not_exported_nothing_is_measured(exporter: str, measured: int) -> None:
+    environment = os.environ | {"OTEL_METRICS_EXPORTER": exporter}
+    run = subprocess.run([sys.executable, "-c", MEASURES], env=environment, capture_output=True, text=True, check=True)
+
+    assert int(run.stdout) == measured
+
+
+def test_a_meter_provider_that_was_given_measures_even_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
+    with (
+        instrumented(Recorded()) as recorded,
+        process_span(ConsumerRecord("t", 0, 7, 1, 0, b"k", b"v", None, 1, 1, ())),
+    ):
+        pass
+
+    assert sums(recorded, "messaging.process.duration") == {None: 1}
 
 
 async def test_received_batches_are_counted_by_partition_and_timed(kafka: Kafka, recorded: Recorded) -> None:

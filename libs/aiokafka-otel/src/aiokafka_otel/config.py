@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from opentelemetry.environment_variables import OTEL_METRICS_EXPORTER
+from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
+
 PARENT: Final = "AIOKAFKA_OTEL_PARENT"
 RECORD_KEY: Final = "AIOKAFKA_OTEL_RECORD_KEY"
 
@@ -29,6 +32,14 @@ class Config:
     def from_environment(cls) -> "Config":
         """Read the settings; a value that means nothing is named in a warning and replaced by the default."""
         return cls(_relation(os.environ.get(PARENT, "")), _record_key(os.environ.get(RECORD_KEY, "")))
+
+
+def meter_provider() -> MeterProvider | None:
+    """Return the one that measures nothing if metrics are not exported; None for the global one.
+
+    The SDK's own makes each measurement even if nobody reads it, which takes a tenth of what a message costs.
+    """
+    return NoOpMeterProvider() if os.environ.get(OTEL_METRICS_EXPORTER, "").strip().lower() == "none" else None
 
 
 def _relation(value: str) -> Relation:

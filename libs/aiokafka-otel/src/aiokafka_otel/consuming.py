@@ -11,17 +11,18 @@ from itertools import chain, islice
 from time import perf_counter, time_ns
 from typing import Any, Final
 
+from opentelemetry import context as otel
 from opentelemetry import trace
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.context import Context
 from opentelemetry.semconv._incubating.attributes import messaging_attributes as messaging
 from opentelemetry.trace import Link, SpanContext, SpanKind
 
-from aiokafka_otel.attributes import PROCESS, RECEIVE, Client
+from aiokafka_otel.attributes import RECEIVE, Client
 from aiokafka_otel.hands import hands
 from aiokafka_otel.processing import Processing
 from aiokafka_otel.propagation import context_of
 from aiokafka_otel.scopes import leave_closed
-from aiokafka_otel.telemetry import Telemetry, switch
+from aiokafka_otel.telemetry import Telemetry, is_suppressed, switch
 
 Wrapped = Callable[..., Awaitable[Any]]
 
@@ -57,27 +58,29 @@ def stop(wrapped: Wrapped, consumer: Any, args: tuple[Any, ...], kwargs: Mapping
     A record that another task has in hand is left to that task: stopping the consumer does not end its work.
     """
     if switch.telemetry is not None:
-        _let_go(switch.telemetry, consumer)
+        current = otel.get_current()
+        _let_go(switch.telemetry, current, is_suppressed(current), consumer)
     return wrapped(*args, **kwargs)
 
 
 def _poll(consumer: Any) -> Telemetry | None:
-    recording = switch.recording()
-    if recording is not None:
-        _let_go(recording)
-    elif switch.telemetry is not None:
-        # A suppressed look into another topic does not end the work on the record in hand.
-        _let_go(switch.telemetry, consumer)
-    return recording
+    telemetry = switch.telemetry
+    if telemetry is None:
+        return None
+    current = otel.get_current()
+    # A suppressed look into another topic does not end the work on the record in hand.
+    suppressed = is_suppressed(current)
+    _let_go(telemetry, current, suppressed, consumer if suppressed else None)
+    return None if suppressed else telemetry
 
 
-def _let_go(telemetry: Telemetry, consumer: Any | None = None) -> None:
+def _let_go(telemetry: Telemetry, current: Context, suppressed: bool, consumer: Any | None) -> None:
     # In `except` and `finally` this is what the handler has raised.
     error = sys.exc_info()[1]
     hands.let_go(error, None if consumer is None else telemetry.clients.of_consumer(consumer))
     # The suppression is part of the context, so that one cannot leave the other behind.
-    if is_instrumentation_enabled():
-        leave_closed()
+    if not suppressed:
+        leave_closed(current)
 
 
 async def _hand_over(telemetry: Telemetry, consumer: Any, poll: Wrapped) -> Any:
@@ -85,10 +88,9 @@ async def _hand_over(telemetry: Telemetry, consumer: Any, poll: Wrapped) -> Any:
     try:
         client = telemetry.clients.of_consumer(consumer)
         processing = Processing(telemetry, client, record)
-        hands.take(processing)
-        processing.scope.enter()
-        partition = client.operation(PROCESS, record.topic, record.partition)
-        telemetry.metrics.consumed.add(1, partition.metric, processing.scope.context)
+        scope = processing.scope
+        scope.enter(hands.take(processing))
+        telemetry.metrics.consumed.add(1, processing.operation.metric, scope.context)
     except Exception:  # the consumer's position has moved: raising would lose the record
         telemetry.complaints.make("A record is handed over without its span")
     return record

@@ -6,7 +6,6 @@ propagator is tried out, once.
 """
 
 import logging
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -44,9 +43,9 @@ _names: Final = _Names()
 
 @dataclass(frozen=True, slots=True)
 class Formats:
-    """The headers of one propagator: `names` matches theirs, without case; some have only a beginning in common."""
+    """The headers of one propagator, in lower case: their names, and what some names have only as a beginning."""
 
-    names: re.Pattern[str]
+    names: frozenset[str]
     beginnings: tuple[str, ...]
 
     @classmethod
@@ -62,8 +61,12 @@ class Formats:
         if any(name == "b3" or name.startswith(_B3) for name in names):
             names.add("b3")
             beginnings.add(_B3)
-        alternatives = [re.escape(each) + r"\Z" for each in names] + [re.escape(each) for each in beginnings]
-        return cls(re.compile("|".join(sorted(alternatives)), re.IGNORECASE | re.ASCII), tuple(sorted(beginnings)))
+        return cls(frozenset(names), tuple(sorted(beginnings)))
+
+    def has(self, name: str) -> bool:
+        """Tell whether a header of this name belongs to them, in whatever case it is spelled."""
+        lower = name.lower()
+        return lower in self.names or lower.startswith(self.beginnings)
 
 
 def configured() -> Formats | None:

@@ -37,16 +37,18 @@ class Hands:
     def __init__(self) -> None:
         self._hands: WeakKeyDictionary[asyncio.Task[Any], _Hand] = WeakKeyDictionary()
 
-    def take(self, processing: Processing) -> None:
-        """Put a record into the hand of the current task, instead of the one that it holds."""
+    def take(self, processing: Processing) -> asyncio.Task[Any]:
+        """Put a record into the hand of the current task, instead of the one that it holds; return the task."""
         task = current_task()
         assert task is not None, "a coroutine of asyncio runs in a task"
         hand = self._hands.get(task)
         if hand is None:
             hand = self._hands[task] = _Hand()
             task.add_done_callback(hand.task_ended)
-        hand.let_go(None)
+        if hand.processing is not None:
+            hand.let_go(None)
         hand.processing = processing
+        return task
 
     def let_go(self, error: BaseException | None, client: Client | None = None) -> None:
         """Finish the record that the current task holds; with a client, only if it came from there."""

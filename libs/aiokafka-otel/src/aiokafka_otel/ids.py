@@ -21,6 +21,15 @@ Identity = tuple[str | int | bytes | None, ...]
 
 _next: Final[ContextVar[Identity | None]] = ContextVar("aiokafka-otel-next-span", default=None)
 
+# Whether there is a generator of ours. Without one identities are not worth making.
+wanted = False
+
+
+def want() -> None:
+    """Say that there is a generator of ours."""
+    global wanted
+    wanted = True
+
 
 def of_processing(creation: SpanContext, group: str | None, record: Any) -> Identity | None:
     """Return what makes this the group's handling of this record; None where its trace or the group is not known."""
@@ -58,6 +67,8 @@ def _repeatable(key: Any) -> str | int | bytes | None:
 
 def start_span(tracer: Tracer, identity: Identity | None, name: str, **options: Any) -> Span:
     """Start a span whose id is made of `identity`; a random one without, or with another id generator."""
+    if identity is None and _next.get() is None:
+        return tracer.start_span(name, **options)
     token = _next.set(identity)
     try:
         return tracer.start_span(name, **options)

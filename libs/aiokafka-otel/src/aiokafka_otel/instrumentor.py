@@ -7,14 +7,14 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.conn import AIOKafkaConnection
-from opentelemetry import metrics, trace
+from opentelemetry import context, metrics, trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # untyped
 from opentelemetry.instrumentation.utils import unwrap
 from opentelemetry.semconv.schemas import Schemas
 from wrapt import wrap_function_wrapper
 
 from aiokafka_otel import background, consuming, producing
-from aiokafka_otel.config import Config
+from aiokafka_otel.config import Config, meter_provider
 from aiokafka_otel.hands import hands
 from aiokafka_otel.metrics import Metrics
 from aiokafka_otel.scopes import leave_closed
@@ -36,8 +36,9 @@ _WRAPPERS: Final = (
 class AIOKafkaInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """Trace what aiokafka's producers and consumers send and hand over.
 
-    `instrument` takes `tracer_provider` and `meter_provider`; without them the global ones are used. Where the
-    stock instrumentation is installed and not disabled it does nothing but say so.
+    `instrument` takes `tracer_provider` and `meter_provider`; without them the global ones are used, or no meters if
+    `OTEL_METRICS_EXPORTER` is `none`. Where the stock instrumentation is installed and not disabled it does nothing
+    but say so.
     """
 
     def instrumentation_dependencies(self) -> Collection[str]:
@@ -50,9 +51,10 @@ class AIOKafkaInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             warnings.warn(ADVICE, RuntimeWarning, stacklevel=2)
             return
         release, schema = version("aiokafka-otel"), Schemas.V1_44_0.value
+        meters = kwargs.get("meter_provider") or meter_provider()
         switch.telemetry = Telemetry(
             tracer=trace.get_tracer("aiokafka_otel", release, kwargs.get("tracer_provider"), schema),
-            metrics=Metrics.of(metrics.get_meter("aiokafka_otel", release, kwargs.get("meter_provider"), schema)),
+            metrics=Metrics.of(metrics.get_meter("aiokafka_otel", release, meters, schema)),
             config=Config.from_environment(),
         )
         for owner, method, wrapper in _WRAPPERS:
@@ -64,4 +66,4 @@ class AIOKafkaInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         for owner, method, _ in _WRAPPERS:
             unwrap(owner, method)
         hands.let_go_all()
-        leave_closed()
+        leave_closed(context.get_current())

@@ -1,5 +1,6 @@
-"""The attributes of one message: what differs from record to record, and is known when its span starts."""
+"""The attributes of one message: with what its operation has in common: all that is known when its span starts."""
 
+from collections.abc import Mapping
 from time import time
 from typing import Any, Final
 
@@ -13,9 +14,11 @@ QUEUE_WAIT: Final = "journey.queue.wait_ms"
 Bytes = bytes | bytearray | memoryview
 
 
-def of_sent(value: Any, key: Any, serialized: bool, with_key: bool) -> dict[str, AttributeValue]:
+def of_sent(
+    common: Mapping[str, AttributeValue], value: Any, key: Any, serialized: bool, with_key: bool
+) -> dict[str, AttributeValue]:
     """Return the attributes of a message to be sent; `serialized` says that its value goes out as it is."""
-    own: dict[str, AttributeValue] = {}
+    own = {**common}
     if value is None:
         own[messaging.MESSAGING_KAFKA_MESSAGE_TOMBSTONE] = True
     elif serialized and isinstance(value, Bytes):
@@ -25,16 +28,17 @@ def of_sent(value: Any, key: Any, serialized: bool, with_key: bool) -> dict[str,
     return own
 
 
-def of_received(record: Any, with_key: bool) -> dict[str, AttributeValue]:
+def of_received(common: Mapping[str, AttributeValue], record: Any, with_key: bool) -> dict[str, AttributeValue]:
     """Return the attributes of a record at its hand-over; the wait in the queue is never negative.
 
     A record that was not read from a broker, as in a test of a handler, need not know its offset, time and size.
     """
-    own: dict[str, AttributeValue] = {}
-    if record.offset is not None:
-        own[messaging.MESSAGING_KAFKA_OFFSET] = record.offset
-    if record.timestamp is not None and record.timestamp >= 0:
-        own[QUEUE_WAIT] = max(0, int(time() * 1000) - record.timestamp)
+    own = {**common}
+    offset, timestamp = record.offset, record.timestamp
+    if offset is not None:
+        own[messaging.MESSAGING_KAFKA_OFFSET] = offset
+    if timestamp is not None and timestamp >= 0:
+        own[QUEUE_WAIT] = max(0, int(time() * 1000) - timestamp)
     size = record.serialized_value_size
     if size is not None and size < 0:
         own[messaging.MESSAGING_KAFKA_MESSAGE_TOMBSTONE] = True

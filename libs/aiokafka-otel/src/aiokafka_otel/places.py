@@ -12,7 +12,5 @@ def here() -> object:
 
 def current_task() -> asyncio.Task[Any] | None:
     """Return the running task; none where `getone()` is called before a loop runs, to be awaited in one."""
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
+    # In a thread without a loop `current_task` raises, which takes ten times as long.
+    return None if asyncio._get_running_loop() is None else asyncio.current_task()

@@ -11,10 +11,11 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, Span, SpanKind
 
 from aiokafka_otel import ids
-from aiokafka_otel.attributes import PROCESS, Client
+from aiokafka_otel.attributes import PROCESS, Client, Operation
 from aiokafka_otel.config import Relation
 from aiokafka_otel.failures import ERROR_TYPE, error_type, mark
 from aiokafka_otel.messages import of_received
+from aiokafka_otel.places import here
 from aiokafka_otel.propagation import context_of
 from aiokafka_otel.scopes import Scope, leave_closed
 from aiokafka_otel.telemetry import Telemetry, switch
@@ -23,45 +24,45 @@ from aiokafka_otel.telemetry import Telemetry, switch
 class _Record:
     """The process span of a record, from its start on; `context` is that of the record with the span in it."""
 
-    __slots__ = ("_operation", "_started", "_telemetry", "client", "context", "span")
+    __slots__ = ("_started", "_telemetry", "client", "context", "operation", "span")
 
     def __init__(self, telemetry: Telemetry, client: Client, record: Any) -> None:
         remote = context_of(record.headers)
-        self._telemetry = telemetry
-        self._operation = client.operation(PROCESS, record.topic, record.partition)
-        self.client = client
-        relation = telemetry.config.relation
+        operation = client.operation(PROCESS, record.topic, record.partition)
+        relation, with_key = telemetry.config.relation, telemetry.config.record_key
         creation = trace.get_current_span(remote).get_span_context()
-        self.span = ids.start_span(
+        self._telemetry = telemetry
+        self.operation = operation
+        self.client = client
+        self.span = span = ids.start_span(
             telemetry.tracer,
             # A span of a trace of its own is not repeated: its trace is not.
-            None if relation is Relation.LINK else ids.of_processing(creation, client.group, record),
-            self._operation.span_name,
+            ids.of_processing(creation, client.group, record) if ids.wanted and relation is not Relation.LINK else None,
+            operation.span_name,
             context=otel.get_current() if relation is Relation.LINK else remote,
             kind=SpanKind.CONSUMER,
-            attributes={**self._operation.span, **of_received(record, telemetry.config.record_key)},
+            attributes=of_received(operation.span, record, with_key),
             links=(Link(creation),) if creation.is_valid and relation is not Relation.PARENT else (),
         )
         self._started = perf_counter()
-        self.context = trace.set_span_in_context(self.span, remote)
+        self.context = trace.set_span_in_context(span, remote)
 
     def end(self, error: BaseException | None, elapsed: float | None = None, end_time: int | None = None) -> None:
         """End the span, marked with the error if there is one; now, or as long after its start as it says."""
+        metric, span = self.operation.metric, self.span
         try:
-            self._end(error, perf_counter() - self._started if elapsed is None else elapsed, end_time)
+            try:
+                if elapsed is None:
+                    elapsed = perf_counter() - self._started
+                if error is not None:
+                    mark(span, error)
+                    metric = {**metric, ERROR_TYPE: error_type(error)}
+                self._telemetry.metrics.process_duration.record(elapsed, metric, self.context)
+            finally:
+                if span.is_recording():
+                    span.end(end_time)
         except Exception:  # a tracer may be anyone's, and this is on the way to the next record
             self._telemetry.complaints.make("The end of a record's span is not fully recorded")
-
-    def _end(self, error: BaseException | None, elapsed: float, end_time: int | None) -> None:
-        metric = self._operation.metric
-        try:
-            if error is not None:
-                mark(self.span, error)
-                metric = {**metric, ERROR_TYPE: error_type(error)}
-            self._telemetry.metrics.process_duration.record(elapsed, metric, self.context)
-        finally:
-            if self.span.is_recording():
-                self.span.end(end_time)
 
     def elapsed(self) -> float:
         """Return the seconds since the start."""
@@ -75,13 +76,18 @@ class Processing:
 
     def __init__(self, telemetry: Telemetry, client: Client, record: Any) -> None:
         self._outer = sys.exc_info()[1]
-        self._record = _Record(telemetry, client, record)
-        self.scope = Scope(self._record.span, self._record.context)
+        self._record = handled = _Record(telemetry, client, record)
+        self.scope = Scope(handled.span, handled.context)
 
     @property
     def client(self) -> Client:
         """Where the record comes from."""
         return self._record.client
+
+    @property
+    def operation(self) -> Operation:
+        """What its handling has in common with that of others."""
+        return self._record.operation
 
     @property
     def span(self) -> Span:
@@ -90,9 +96,10 @@ class Processing:
 
     def finish(self, error: BaseException | None = None) -> None:
         """End the span, once. Only an Exception is an error: a cancelled task is not."""
-        if self.scope.closed:
+        scope = self.scope
+        if scope.closed:
             return
-        self.scope.close()
+        scope.close()
         self._record.end(error if isinstance(error, Exception) and error is not self._outer else None)
         self._outer = None
 
@@ -118,7 +125,7 @@ def process_span(record: Any, consumer: Any | None = None) -> Iterator[Span]:
         raise
     finally:
         processing.finish()
-        leave_closed()
+        leave_closed(otel.get_current())
 
 
 def _entered(telemetry: Telemetry, record: Any, consumer: Any | None) -> Processing | None:
@@ -127,7 +134,7 @@ def _entered(telemetry: Telemetry, record: Any, consumer: Any | None) -> Process
     except Exception:  # as above
         telemetry.complaints.make("A record is handled without its span")
         return None
-    processing.scope.enter()
+    processing.scope.enter(here())
     return processing
 
 
@@ -177,7 +184,7 @@ class ProcessSpan:
             telemetry.complaints.make("A record is handled without its span")
             return None
         self._left = None
-        scope.enter()
+        scope.enter(here())
         return scope
 
     def end(self, error: BaseException | None = None) -> None:

@@ -10,15 +10,15 @@ from aiokafka_otel.telemetry import Telemetry, switch
 Wrapped = Callable[..., Awaitable["Future[Any]"]]
 
 
-async def send(wrapped: Wrapped, producer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> "Future[Any]":
+def send(wrapped: Wrapped, producer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Awaitable["Future[Any]"]:
     """Send the message with the context of a new span in place of any that its headers hold.
 
     `send_and_wait` comes here too: aiokafka calls `send` for it.
     """
     telemetry = switch.recording()
     if telemetry is None:
-        return await wrapped(*args, **kwargs)
-    return await _send(telemetry, wrapped, producer, *args, **kwargs)
+        return wrapped(*args, **kwargs)
+    return _send(telemetry, wrapped, producer, *args, **kwargs)
 
 
 async def _send(

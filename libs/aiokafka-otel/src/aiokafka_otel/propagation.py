@@ -22,23 +22,18 @@ class _Headers:
     is looked for is preferred.
     """
 
-    __slots__ = ("_exact", "_lower")
+    __slots__ = ("exact", "lower")
 
     def __init__(self, headers: Iterable[Header]) -> None:
-        self._exact = dict(headers)
-        self._lower = {name.lower(): value for name, value in self._exact.items() if not name.islower()}
-
-    def get(self, name: str) -> bytes | None:
-        value = self._exact.get(name)
-        if value is None and not name.islower():
-            name = name.lower()
-            value = self._exact.get(name)
-        return self._lower.get(name) if value is None and self._lower else value
+        self.exact = dict(headers)
+        self.lower: dict[str, bytes] = {}
+        if not "".join(self.exact).islower():  # which is rare
+            self.lower = {name.lower(): value for name, value in self.exact.items() if not name.islower()}
 
     def names(self) -> list[str]:
         """Return the names; their beginnings are spelled as the propagators look for them."""
         known = formats.configured()
-        return [_spelled(name, known.beginnings if known else ()) for name in self._exact]
+        return [_spelled(name, known.beginnings if known else ()) for name in self.exact]
 
 
 def _spelled(name: str, beginnings: tuple[str, ...]) -> str:
@@ -52,7 +47,13 @@ class _HeaderGetter(Getter[_Headers]):
 
     def get(self, carrier: _Headers, key: str) -> list[str] | None:
         try:
-            value = carrier.get(key)
+            value = carrier.exact.get(key)
+            if value is None:
+                if not key.islower():
+                    key = key.lower()
+                    value = carrier.exact.get(key)
+                if value is None and carrier.lower:
+                    value = carrier.lower.get(key)
             return None if value is None else [value.decode()]
         except (AttributeError, UnicodeDecodeError):
             return None
@@ -73,7 +74,7 @@ _setter: Final = _HeaderSetter()
 def without_context(headers: Iterable[Header]) -> list[Header]:
     """Return a new list: the headers without a trace context in any format that the propagators know."""
     known = formats.configured()
-    return [header for header in headers if known is None or not known.names.match(header[0])]
+    return [header for header in headers if known is None or not known.has(header[0])]
 
 
 def add_context(headers: list[Header], context: Context) -> None:

@@ -1,6 +1,6 @@
 """Where the span of a record is current, and for how long."""
 
-from typing import Final
+from typing import Any, Final
 from weakref import ref
 
 from opentelemetry import context as otel
@@ -30,9 +30,9 @@ class Scope:
         self._place: ref[object] | None = None
         self.context = otel.set_value(_KEY, self, context)
 
-    def enter(self) -> None:
-        """Make the span current in the caller's task; nothing of the ambient context stays."""
-        self._place = ref(here())
+    def enter(self, place: object) -> None:
+        """Make the span current in the caller's place; nothing of the ambient context stays."""
+        self._place = ref(place)
         otel.attach(self.context)
 
     def entered_here(self) -> bool:
@@ -43,7 +43,10 @@ class Scope:
         """Nobody works here any more, except what was started from here."""
         self.closed = True
         # What is over holds nothing: not the next context in a chain of tasks that start each other, not itself.
-        self.context = self._before = outside_closed(self._before)
+        before = self._before
+        if _KEY in before:
+            self._before = before = outside_closed(before)
+        self.context = before
 
     def leave(self) -> None:
         """Close, and bring back the context before, whatever the block has made of it."""
@@ -54,16 +57,15 @@ class Scope:
 
 def closed_in(context: Context) -> Scope | None:
     """Return the closed scope whose span is current in the context: nobody should work under it any more."""
-    scope = context.get(_KEY)
-    if isinstance(scope, Scope) and scope.closed:
-        # A span that the application has opened on top is its own choice.
-        return scope if trace.get_current_span(context) is scope.span else None
-    return None
+    scope: Any = context.get(_KEY)
+    if scope is None or not scope.closed:
+        return None
+    # A span that the application has opened on top is its own choice.
+    return scope if trace.get_current_span(context) is scope.span else None
 
 
-def leave_closed() -> None:
+def leave_closed(current: Context) -> None:
     """Return to the context before the record, where the current one belongs to a closed scope."""
-    current = otel.get_current()
     outside = outside_closed(current)
     if outside is not current:
         otel.attach(outside)

@@ -6,7 +6,10 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from opentelemetry import trace
-from opentelemetry.semconv._incubating.attributes import messaging_attributes as messaging
+from opentelemetry.semconv._incubating.attributes.messaging_attributes import (
+    MESSAGING_DESTINATION_PARTITION_ID as PARTITION,
+)
+from opentelemetry.semconv._incubating.attributes.messaging_attributes import MESSAGING_KAFKA_OFFSET as OFFSET
 from opentelemetry.trace import SpanKind
 from opentelemetry.util.types import AttributeValue
 
@@ -32,28 +35,32 @@ class Message(NamedTuple):
 class Sending:
     """The span and the measurements of one message on its way to the broker."""
 
-    __slots__ = ("_client", "_message", "_operation", "_outside", "_started", "_telemetry", "context", "span")
+    __slots__ = ("_client", "_given", "_operation", "_outside", "_started", "_telemetry", "_topic", "context", "span")
 
     def __init__(self, telemetry: Telemetry, producer: Any, message: Message) -> None:
-        self._telemetry = telemetry
-        self._message = message
-        self._client = telemetry.clients.of_producer(producer)
-        self._operation = self._client.operation(SEND, message.topic)
-        self._started = perf_counter()
+        topic, value, key, partition, headers = message
+        ambient = hands.context()
+        outside = trace.get_current_span(ambient).get_span_context()
+        client = telemetry.clients.of_producer(producer)
+        operation = client.operation(SEND, topic)
         # A serializer's result has a size that only aiokafka sees; serializing twice is not worth an attribute.
         plain = producer._value_serializer is None
-        own = of_sent(message.value, message.key, serialized=plain, with_key=telemetry.config.record_key)
-        ambient = hands.context()
-        self._outside = trace.get_current_span(ambient).get_span_context()
-        self.span = ids.start_span(
+        self._telemetry = telemetry
+        self._client = client
+        self._operation = operation
+        self._outside = outside
+        self._topic = topic
+        self._given = headers
+        self._started = perf_counter()
+        self.span = span = ids.start_span(
             telemetry.tracer,
-            ids.of_sending(self._outside, message.topic, message.headers, message.key, message.partition),
-            self._operation.span_name,
+            ids.of_sending(outside, topic, headers, key, partition) if ids.wanted else None,
+            operation.span_name,
             context=ambient,
             kind=SpanKind.PRODUCER,
-            attributes={**self._operation.span, **own},
+            attributes=of_sent(operation.span, value, key, plain, telemetry.config.record_key),
         )
-        self.context = trace.set_span_in_context(self.span, ambient)
+        self.context = trace.set_span_in_context(span, ambient)
 
     def headers(self) -> Any:
         """Return a new list: the headers without any trace context, then that of the span.
@@ -61,7 +68,7 @@ class Sending:
         So a forwarded message belongs to the span that forwards it. If nothing traces in this process, a forwarded
         message keeps the context that it has: as it was given, the headers are returned.
         """
-        given = self._message.headers or ()
+        given = self._given or ()
         headers = without_context(given)
         if len(headers) < len(given) and not self._is_traced():
             return given
@@ -97,22 +104,24 @@ class Sending:
 
     def _record(self, error: BaseException | None, asked: bool, metadata: Any) -> None:
         elapsed = perf_counter() - self._started
-        metrics = self._telemetry.metrics
+        metrics, span = self._telemetry.metrics, self.span
         try:
             # Without metadata the producer has asked for no answer.
             metric = self._operation.metric if metadata is None else self._arrived(metadata)
             if error is not None:
-                mark(self.span, error)
+                mark(span, error)
                 metric = {**metric, ERROR_TYPE: error_type(error)}
             if asked:
                 metrics.sent.add(1, metric, self.context)
             metrics.operation_duration.record(elapsed, metric, self.context)
         finally:
-            self.span.end()
+            span.end()
 
     def _arrived(self, metadata: Any) -> Mapping[str, AttributeValue]:
-        place: dict[str, AttributeValue] = {messaging.MESSAGING_DESTINATION_PARTITION_ID: str(metadata.partition)}
-        if metadata.offset >= 0:  # a retried message that the broker already had may come back without
-            place[messaging.MESSAGING_KAFKA_OFFSET] = metadata.offset
-        self.span.set_attributes(place)
-        return self._client.operation(SEND, self._message.topic, metadata.partition).metric
+        there = self._client.operation(SEND, self._topic, metadata.partition)
+        set_attribute = self.span.set_attribute
+        set_attribute(PARTITION, there.span[PARTITION])
+        offset = metadata.offset
+        if offset >= 0:  # a retried message that the broker already had may come back without
+            set_attribute(OFFSET, offset)
+        return there.metric
