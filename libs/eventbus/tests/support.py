@@ -179,9 +179,10 @@ class Kafka:
     async def create(self, name: str, **settings: str) -> None:
         """Create a topic; a broker that was away a moment ago may have no controller yet."""
         topics = {name: {key.replace("_", "."): value for key, value in settings.items()}}
-        await self.patience.until_done(
-            "topics", lambda: kafka.create_topics(self.broker, topics, self.patience), retry_on=(KafkaError, OSError)
-        )
+        async with asyncio.timeout(HANGS_AFTER_S):
+            await self.patience.until_done(
+                "topics", lambda: kafka.create_topics(self.broker, topics, self.patience), retry_on=(KafkaError, OSError)
+            )
 
     @asynccontextmanager
     async def producer(self, **settings: Any) -> AsyncIterator[AIOKafkaProducer]:

@@ -80,7 +80,7 @@ async def test_a_cluster_without_a_controller_is_an_error_that_passes(
 
     monkeypatch.setattr(ClusterMetadata, "update_metadata", update_without_controller)
     with pytest.raises(NotControllerError, match="no controller yet"):
-        await kafka.topic()
+        await bus_kafka.create_topics(kafka.broker, {unique("orders"): {}}, kafka.patience)
 
 
 async def test_a_client_whose_topic_is_gone_asks_for_it_at_a_pace(
