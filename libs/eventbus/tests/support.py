@@ -181,7 +181,9 @@ class Kafka:
         topics = {name: {key.replace("_", "."): value for key, value in settings.items()}}
         async with asyncio.timeout(HANGS_AFTER_S):
             await self.patience.until_done(
-                "topics", lambda: kafka.create_topics(self.broker, topics, self.patience), retry_on=(KafkaError, OSError)
+                "topics",
+                lambda: kafka.create_topics(self.broker, topics, self.patience),
+                retry_on=(KafkaError, OSError),
             )
 
     @asynccontextmanager
