@@ -7,7 +7,7 @@ def apply() -> None:
     right = Sending.headers
 
     def headers(sending: Sending) -> object:
-        given = sending._message.headers or ()
+        given = sending._given or ()
         return given if any(name == "traceparent" for name, _ in given) else right(sending)
 
     Sending.headers = headers
