@@ -26,6 +26,8 @@ SPOILED = [
     ("SMTP_PORT", "65536", "is wrong ("),
     ("MAIL_FROM", "billing", "is wrong ("),
     ("MAIL_FROM", "billing@", "is wrong ("),
+    ("MAIL_FROM", "bil,ling@shop.example", "is wrong ("),
+    ("MAIL_FROM", "billing@shop@example", "is wrong ("),
     ("MAIL_FROM", "Billing <billing@shop.example>", "is wrong ("),
     ("MAIL_FROM", "billing@shop.example\n", "is wrong ("),
 ]
