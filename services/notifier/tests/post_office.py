@@ -26,6 +26,7 @@ class PostOffice:
         self.breaks_off_at = ""  # "MAIL", "RCPT" or "content": the connection ends in place of the answer
         self.silent = False  # when it has the content
         self.silent_at_sender = False
+        self.waits_for: asyncio.Barrier | None = None  # so many e-mails have to be on their way at the same time
         self.accepted: list[Envelope] = []
 
     async def handle_EHLO(
@@ -51,6 +52,8 @@ class PostOffice:
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
         if self.silent:
             await asyncio.Event().wait()
+        if self.waits_for is not None:
+            await self.waits_for.wait()
         if self.to_content.startswith("250"):
             self.accepted.append(envelope)
         self._break_off("content", server)

@@ -1,11 +1,13 @@
 """The e-mail as its reader gets it, and what becomes of one that the mail server does not take."""
 
+import asyncio
 import logging
 import re
 import socket
 import time
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 
 import pytest
@@ -168,6 +170,18 @@ def test_one_connection_carries_many_mails(
 
     assert len(office.accepted) == 20
     assert server.opened == 1
+
+
+def test_threads_that_send_at_the_same_time_have_connections_of_their_own_which_are_kept(
+    mailer: Mailer, server: MailServer, office: PostOffice, invoice: InvoiceIssued
+) -> None:
+    office.waits_for = asyncio.Barrier(4)
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(5):
+            list(threads.map(mailer.send, [invoice] * 4))
+
+    assert len(office.accepted) == 20
+    assert server.opened == 4
 
 
 def test_an_email_waits_for_as_few_answers_as_the_server_allows(

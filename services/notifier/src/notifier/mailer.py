@@ -34,9 +34,9 @@ class SentMail:
 
 
 class Mailer:
-    """Hand e-mails to one mail server, over one connection that is kept until the end of the ``with``.
+    """Hand e-mails to one mail server, over connections that are kept until the end of the ``with``.
 
-    Not for several threads at once. Raises ValueError if *sender* is not an address.
+    There are as many of them as threads that send at the same time. Raises ValueError if *sender* is not an address.
     """
 
     def __init__(self, *, host: str, port: int, sender: str, timeout: float = TIMEOUT_S, idle: float = IDLE_S) -> None:
@@ -45,8 +45,8 @@ class Mailer:
         self._sender = _address(sender)
         self._timeout = timeout
         self._idle = idle
-        self._connection: Connection | None = None
-        self._used_at = 0.0
+        # Those that nobody uses now: the one that was used last is the next one.
+        self._kept: list[Connection] = []
         templates = Environment(loader=PackageLoader("notifier"), autoescape=select_autoescape(), trim_blocks=True)
         self._text = templates.get_template("invoice.txt")
         self._html = templates.get_template("invoice.html")
@@ -57,7 +57,8 @@ class Mailer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._hang_up()
+        while self._kept:
+            self._kept.pop().close()
 
     def send(self, invoice: InvoiceIssued) -> SentMail:
         """Send the invoice to its customer; when this returns, the mail server has it.
@@ -81,43 +82,49 @@ class Mailer:
         except smtplib.SMTPDataError as refusal:
             _refuse(refusal.smtp_code)
         except (smtplib.SMTPException, OSError) as error:
-            self._hang_up()
             raise Unavailable(f"no answer from the mail server ({type(error).__name__})") from None
         return SentMail(message_id, invoice.order_id)
 
     def _hand_over(self, recipient: str, content: bytes) -> None:
-        """Deliver over the kept connection, or over a new one if the server has closed that meanwhile."""
-        kept = self._kept()
-        self._used_at = time.monotonic()
-        if kept is not None:
+        """Deliver over a kept connection, or over a new one if the server has closed that meanwhile."""
+        if (connection := self._open()) is not None:
             try:
-                return kept.deliver(self._sender, recipient, content)
+                return self._deliver(connection, recipient, content)
             except ServerGone:
                 pass
             except smtplib.SMTPSenderRefused as refusal:
                 if refusal.smtp_code != CLOSING:
                     raise
-            self._hang_up()
-        self._connection = Connection(self._host, self._port, timeout=self._timeout)
-        self._connection.deliver(self._sender, recipient, content)
+        self._deliver(Connection(self._host, self._port, timeout=self._timeout), recipient, content)
 
-    def _kept(self) -> Connection | None:
-        """Return the connection if there is one and, as far as is known, the server has not closed it."""
-        if self._connection is None or self._connection.sock is None:
-            return None
-        if time.monotonic() - self._used_at >= self._idle:
+    def _open(self) -> Connection | None:
+        """Take a kept connection if there is one that, as far as is known, the server has not closed."""
+        while self._kept:
+            connection = self._kept.pop()
+            if time.monotonic() - connection.used_at < self._idle:
+                return connection
             try:
-                if self._connection.noop()[0] == 250:
-                    return self._connection
+                if connection.noop()[0] == 250:
+                    return connection
             except (smtplib.SMTPException, OSError):
                 pass
-            self._hang_up()
-        return self._connection
+            connection.close()
+        return None
 
-    def _hang_up(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+    def _deliver(self, connection: Connection, recipient: str, content: bytes) -> None:
+        try:
+            connection.deliver(self._sender, recipient, content)
+        except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.SMTPDataError):
+            self._keep(connection)
+            raise
+        except (smtplib.SMTPException, OSError):
+            connection.close()
+            raise
+        self._keep(connection)
+
+    def _keep(self, connection: Connection) -> None:
+        if connection.sock is not None:
+            self._kept.append(connection)
 
     def _write(self, recipient: str, message_id: str, invoice: InvoiceIssued) -> bytes:
         return alternative(

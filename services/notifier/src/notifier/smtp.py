@@ -1,6 +1,8 @@
 """A connection to a mail server that waits for as few answers as the server allows."""
 
+import math
 import smtplib
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -19,6 +21,7 @@ class Connection(smtplib.SMTP):
     The rest is smtplib's: `sendmail` with its exceptions, and what instruments it.
     """
 
+    used_at = -math.inf  # by the monotonic clock
     _recipient: str | None = None
     _ahead = 0  # commands that were sent ahead of time and have no answer yet
 
@@ -28,6 +31,7 @@ class Connection(smtplib.SMTP):
         Raises ServerGone, or what `sendmail` raises.
         """
         self._recipient = recipient
+        self.used_at = time.monotonic()
         try:
             self.sendmail(sender, [recipient], content)
         finally:
