@@ -48,10 +48,14 @@ def encode(spans: Sequence[ReadableSpan]) -> tuple[bytes, list[tuple[ReadableSpa
     return b"".join(parts), failed
 
 
+class Uncommon(Exception):
+    """A span has what few have: the SDK's own encoder knows how to write it."""
+
+
 def _encoded(span: ReadableSpan) -> bytes:
     """Return *span* as the message Span. Raises anything for one that has events, or other attributes than scalars."""
     if span.events:
-        raise NotImplementedError
+        raise Uncommon
     context, parent, status = span.context, span.parent, span.status
     rest = Span(
         trace_id=context.trace_id.to_bytes(16, "big"),
@@ -79,7 +83,7 @@ def _encoded(span: ReadableSpan) -> bytes:
 
 def _link(link: Link) -> Span.Link:
     if link.attributes:
-        raise NotImplementedError
+        raise Uncommon
     context = link.context
     return Span.Link(
         trace_id=context.trace_id.to_bytes(16, "big"),
@@ -105,7 +109,7 @@ def _attribute(key: str, value: Any) -> bytes:
         case float():
             encoded = AnyValue(double_value=value)
         case _:
-            raise NotImplementedError
+            raise Uncommon
     attribute: bytes = Span(attributes=[KeyValue(key=key, value=encoded)]).SerializeToString()
     return attribute
 
