@@ -53,10 +53,15 @@ def a_delivery(name: str, at: datetime) -> dict[str, Any]:
     return {"consumer": "c", "record": name, "deliveries": 1, "since": at}
 
 
+def who_waits(name: str, at: datetime) -> dict[str, Any]:
+    return {"consumer": "c", "key": "k", "message": name, "since": at}
+
+
 KEPT = [
     Kept("orders", "orders", an_order, [0, 6, 8, 399, 401], {"order_id": [0, 6, 8, 399], "idempotency_key": [0, 6]}),
     Kept("billing", "inbox", a_message, [0, 46, 48], {"event_id": [0, 46]}),
     Kept("billing", "unfinished", a_delivery, [0, 7, 9], {"record": [0, 7]}),
+    Kept("billing", "waiting", who_waits, [0, 7, 9], {"message": [0, 7]}),
     Kept("billing", "invoices", an_invoice, [0, 100_000], {"number": [0, 100_000]}),
     Kept("notifier", "inbox", a_message, [0, 46, 48], {"event_id": [0, 46]}),
     Kept("notifier", "mails", a_mail, [0, 89, 91], {"message_id": [0, 89]}),

@@ -1,16 +1,22 @@
 """Events with one key keep their order, whoever is killed between the transaction and the handler."""
 
 import itertools
+import json
+import random
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import pytest
 from eventbus import Database, Event, Outbox, within_transaction
+from eventbus.tables import inbox, outbox, waiting
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select
 
 from .processes import TinyService
-from .support import Kafka, Service, eventually, unique
+from .support import Kafka, OrderPlaced, Service, count, encoded, eventually, unique
 
 KEYS, RECORDS = 60, 10
 
@@ -76,3 +82,62 @@ async def test_ten_records_of_each_key_are_handled_in_order_although_relay_and_w
     outbox.close()
 
     assert noted(database) == {f"p-{key}": list(range(RECORDS)) for key in range(KEYS)}
+
+
+ORDERS, NUMBERS, PARTITIONS = 12, 9, 3
+
+
+class OrderNumbered(OrderPlaced):
+    """One of many events of an order, which fails so often before it is handled."""
+
+    number: int
+    failures: int
+
+
+async def test_with_slots_and_retries_in_order_each_key_keeps_its_order_although_workers_are_killed_and_come_and_go(
+    kafka: Kafka, new_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("WORKER_SLOTS", "4"), ("RETRY_ORDER", "key"), ("RETRY_DELAY_S", "0.2"), ("RETRY_TRIES", "99")):
+        monkeypatch.setenv(name, value)
+    url, seed = new_database(), random.randrange(1000)
+    dice = random.Random(seed)
+    first = TinyService(
+        tmp_path / "tiny.db", kafka.broker, await kafka.topic(), orders=await kafka.topic(), database_url=url
+    )
+    second = replace(first, instance_id=unique("instance"))
+    database = Database(url)
+    database.create()
+
+    def done() -> int:
+        return count(database, inbox)
+
+    with ExitStack() as both:
+        for each in (first, second):
+            both.enter_context(each.run())
+        for number in range(NUMBERS):
+            for partition in range(PARTITIONS):
+                orders = [
+                    OrderNumbered(order_id=f"o-{key}", number=number, failures=dice.choice((0, 0, 0, 1, 2)))
+                    for key in range(partition, ORDERS, PARTITIONS)
+                ]
+                await kafka.put(first.orders, *map(encoded, orders), partition=partition)
+            if number % 3 == 2:
+                victim, enough = dice.choice((first, second)), done() + ORDERS
+                await eventually("they work", lambda enough=enough: done() >= enough)
+                if dice.random() < 0.5:
+                    victim.process.kill()
+                else:
+                    victim.process.terminate()  # its partitions go to the other one
+                await victim.exit_code()
+                both.enter_context(victim.run())
+        await eventually("everything is handled", lambda: done() == NUMBERS * ORDERS)
+        await eventually("nobody waits", lambda: count(database, waiting) == 0)
+        await eventually("all invoices are sent", lambda: count(database, outbox) == 0)
+    database.close()
+    invoices: dict[bytes, list[int]] = defaultdict(list)
+    for record in await kafka.records(first.invoices):
+        number = json.loads(record.value)["number"]
+        if number not in invoices[record.key]:  # a killed relay sends some again
+            invoices[record.key].append(number)
+
+    assert invoices == {f"o-{key}".encode(): list(range(NUMBERS)) for key in range(ORDERS)}, f"seed {seed}"

@@ -19,6 +19,7 @@ from eventbus import Database, Event, Outbox, Subscription, outside_transaction,
 from eventbus.dead_letters import DeadLetters
 from eventbus.errors import Poison, Transient, Unavailable
 from eventbus.inbox import Inbox
+from eventbus.key_order import KeyOrder
 from eventbus.membership import Fenced, Membership
 from eventbus.offsets import Offsets
 from eventbus.outage import WrongTables
@@ -798,6 +799,8 @@ def work(consumer: FakeConsumer, service: Service, patience: Any, subscriptions:
         membership=Membership(),
         progress=Progress(),
         unfinished=Unfinished(service.database, "fake", tries=3),
+        key_order=KeyOrder(service.database, "fake", enabled=False),
+        slots=1,
         before=lambda attempt: None,
         after_commit=lambda: None,
     )

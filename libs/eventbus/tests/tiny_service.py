@@ -1,16 +1,17 @@
-"""A whole service in one file, run by the tests as a process of its own: each order is answered with an invoice, but
-for one that asks for the death of the process.
+"""A whole service in one file, run by the tests as a process of its own: each order is answered with an invoice.
 
-Without ORDERS it only relays its outbox.
+An order first fails as often as it asks for, and one that asks for the death of the process gets it. Without ORDERS it
+only relays its outbox.
 """
 
 import os
 import signal
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import ClassVar
 
-from eventbus import Database, Event, WorkerSettings, read_settings, run, within_transaction
+from eventbus import Database, Event, Transient, WorkerSettings, read_settings, run, within_transaction
 from eventbus.watchdog import end_process
 from pydantic import Field
 from sqlalchemy import Connection
@@ -33,6 +34,8 @@ class OrderPlaced(Event):
     key_field: ClassVar[str] = "order_id"
 
     order_id: str
+    number: int = 0
+    failures: int = 0
 
 
 class InvoiceIssued(Event):
@@ -41,6 +44,10 @@ class InvoiceIssued(Event):
     key_field: ClassVar[str] = "order_id"
 
     order_id: str
+    number: int = 0
+
+
+failed: Counter[tuple[str, int]] = Counter()
 
 
 def die_by_signal() -> None:
@@ -60,7 +67,11 @@ def issue_invoice(order: OrderPlaced, connection: Connection) -> InvoiceIssued:
         threading.Event().wait()
     if death := DEATHS.get(order.order_id):
         death()
-    return InvoiceIssued(order_id=order.order_id)
+    which = (order.order_id, order.number)
+    if failed[which] < order.failures:
+        failed[which] += 1
+        raise Transient("not now")
+    return InvoiceIssued(order_id=order.order_id, number=order.number)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from eventbus.assignment import Assignment
 from eventbus.database import Database
 from eventbus.dlq import marks
 from eventbus.inbox import Inbox
+from eventbus.key_order import KeyOrder
 from eventbus.membership import Membership
 from eventbus.outbox import Outbox
 from eventbus.patience import Patience
@@ -64,7 +65,7 @@ class Consuming:
                 self.database,
                 Inbox(self.group),
                 Outbox(self.group, config.outbox_limit()),
-                effects_at_once=config.effects_at_once,
+                effects_at_once=max(1, config.effects_at_once // config.worker_slots),  # of each slot
             ),
             dead_letters=dead_letters.DeadLetters(aside, group=self.group, patience=patience),
             retry=retry.Retry(
@@ -78,6 +79,8 @@ class Consuming:
             membership=self.membership,
             progress=progress,
             unfinished=Unfinished(self.database, self.group, tries=config.retry_tries),
+            key_order=KeyOrder(self.database, self.group, enabled=config.retry_order == "key"),
+            slots=config.worker_slots,
             before=self.before,
             after_commit=self.after_commit,
         )

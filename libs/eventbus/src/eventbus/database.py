@@ -50,7 +50,7 @@ class Database:
         else:
             raise ValueError(f"{parsed.drivername!r} is no database that is supported: {_EXPECTED}")
         self.errors: tuple[type[Exception], ...] = (SQLAlchemyError, self._writer.dialect.loaded_dbapi.Error)
-        self._group = GroupCommit(self.write, sqlite.WRITER_TIMEOUT_S, self.errors) if self.lock_file else None
+        self._group = GroupCommit(self.write, sqlite.WRITER_TIMEOUT_S, self.errors) if self.has_one_writer else None
 
     def create(self, *metadata: MetaData) -> None:
         """Create the tables and indexes of *metadata* and the bus's own that are missing, whoever else does so too.
@@ -120,6 +120,11 @@ class Database:
         It and what is read by it raise one of `errors`, as everything here.
         """
         return self._poller.raw_connection()
+
+    @property
+    def has_one_writer(self) -> bool:
+        """Tell whether there is one writing transaction at a time."""
+        return self.lock_file is not None
 
     def close(self) -> None:
         """Close all connections."""

@@ -28,11 +28,13 @@ class RecordDelivery(Delivery):
         before: Callable[[int], None],
     ) -> None:
         self.record = record
-        self.outcome = self.error = None
+        self.outcome = self.error = self.behind = None
         self.begun = False
         # How often a try ended together with its connection, and whether the record is to have turns of its own.
         self.broken_off = 0
         self.alone = False
+        # Whether it has its place among those of its key that wait for a try.
+        self.is_noted = False
         self._span = ProcessSpan(record, consumer)
         self._types = types
         self._before = before

@@ -15,6 +15,8 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError, TimeoutError
 
+from eventbus.savepoint import Savepoint
+
 T = TypeVar("T")
 Begin = Callable[[], AbstractContextManager[Connection]]
 Work = Callable[[Connection], T]
@@ -120,17 +122,15 @@ class _Caller(Generic[T]):
 
     def take_part(self, connection: Connection) -> None:
         """Run the work in a transaction of somebody else's; raise an error of the database if that is lost by it."""
-        # Through SQLAlchemy's begin_nested a savepoint costs as much as three statements.
-        driver: Any = connection.connection.driver_connection
-        driver.execute("SAVEPOINT caller")
+        savepoint = Savepoint(connection)
         try:
             answer = self._context.run(self.work, connection)
         except BaseException as error:  # whatever it is, it is raised in the thread of the caller
             self.outcome = self.then = partial(_raise, error)
-            driver.execute("ROLLBACK TO caller")
+            savepoint.undo()
         else:
+            savepoint.keep()
             self.outcome = lambda: answer
-        driver.execute("RELEASE caller")
 
 
 def _raise(error: BaseException) -> Any:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from eventbus import dead_letters, kafka
 from eventbus.database import Database
 from eventbus.patience import Patience, Stopped
-from eventbus.tables import inbox, unfinished
+from eventbus.tables import inbox, unfinished, waiting
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,12 @@ UNFINISHED = Retention(
     unfinished.c.since,
     keep=kafka.RETENTION + kafka.SEGMENT,
     because="no topic has these records any more",
+)
+
+WAITING = Retention(
+    waiting.c.since,
+    keep=kafka.RETENTION + kafka.SEGMENT,
+    because="the retry topic has these messages no more",
 )
 
 

@@ -25,13 +25,35 @@ class Offsets:
         self._consumer = consumer
         self._spans = spans
         self._status = status
+        # Of each partition, what is in hand, in its order, and the offset behind the last record that is done.
+        self._in_hand: dict[TopicPartition, dict[int, None]] = {}
+        self._end: dict[TopicPartition, int] = {}
         self._done: dict[TopicPartition, int] = {}
         self._due = 0.0
         self._committing: asyncio.Task[None] | None = None
 
+    def in_hand(self, record: ConsumerRecord[Any, Any]) -> None:
+        """Note that *record* is taken: nothing behind it is committed before it is finished."""
+        self._in_hand.setdefault(TopicPartition(record.topic, record.partition), {})[record.offset] = None
+
     def finished(self, record: ConsumerRecord[Any, Any]) -> None:
         """Note that all work on *record* is durable."""
-        self._done[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        partition = TopicPartition(record.topic, record.partition)
+        in_hand = self._in_hand.get(partition, {})
+        if record.offset not in in_hand:  # given back meanwhile: it may come again
+            return
+        is_first = record.offset == next(iter(in_hand))
+        del in_hand[record.offset]
+        end = max(record.offset + 1, self._end.pop(partition, 0))
+        if in_hand:
+            self._end[partition] = end
+        if is_first:
+            self._done[partition] = next(iter(in_hand), end)
+
+    def given_back(self) -> None:
+        """Forget what is in hand: whoever reads the partitions next begins where this has committed."""
+        self._in_hand.clear()
+        self._end.clear()
 
     @property
     def due_at(self) -> float | None:
@@ -62,7 +84,7 @@ class Offsets:
         try:
             if offsets:
                 # What is committed does not come again: its spans must be safe before.
-                await asyncio.to_thread(self._spans.flush)
+                await asyncio.wrap_future(self._spans.begin())
                 async with asyncio.timeout(COMMIT_TIMEOUT_S):
                     with suppress_instrumentation():
                         await self._consumer.commit(offsets)

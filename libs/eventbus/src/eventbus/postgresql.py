@@ -28,8 +28,8 @@ _SESSION = {
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
 }
-# The web has 16 threads, with a connection each at most; a quiet process keeps 5.
-_POOL = {"pool_size": 5, "max_overflow": 11, "pool_timeout": 15, "pool_pre_ping": True}
+# The web has 16 threads and a worker 32 slots at most, with a connection each; a quiet process keeps 5.
+_POOL = {"pool_size": 5, "max_overflow": 30, "pool_timeout": 15, "pool_pre_ping": True}
 
 
 def writer(url: URL) -> Engine:

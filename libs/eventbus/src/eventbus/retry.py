@@ -6,6 +6,7 @@ import time
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from eventbus.errors import describe, kind
+from eventbus.key_order import KeyWaits
 from eventbus.origin import Origin, retry_headers, without_retry
 from eventbus.patience import Patience
 
@@ -22,7 +23,8 @@ def topic_of(group: str) -> str:
 class Retry:
     """Set messages of one consumer group aside until they are due, *tries* times at most.
 
-    A message that waits does not hold up those behind it: events with one key may change their order.
+    A message that waits does not hold up those behind it: events with one key may change their order, unless their
+    `KeyOrder` is kept.
     """
 
     def __init__(
@@ -35,21 +37,22 @@ class Retry:
         self._patience = patience
 
     async def later(self, record: ConsumerRecord[bytes, bytes], origin: Origin, error: Exception) -> float:
-        """Have the message tried again after the delay; when this returns, the broker has acknowledged it.
+        """Have the message tried after the delay; when this returns, the broker has acknowledged it.
 
-        Returns when it is due, in seconds since the epoch.
+        One that has not been tried, for KeyWaits, loses no try. Returns when it is due, in seconds since the epoch.
 
         Raises MessageSizeTooLargeError if the topic does not take so large a message; another KafkaError or
         TimeoutError where it cannot: the producer is of no use any more (aiokafka #1017).
         """
-        tries = origin.tries + 1
+        is_tried = not isinstance(error, KeyWaits)
+        tries = origin.tries + is_tried
         due = time.time() + self.delay_s
         headers = without_retry(record.headers) + retry_headers(origin, tries=tries, due=due)
         async with self._patience.bounded(SEND_TIMEOUT_S, finish=True):
             future = await self._producer.send(self.topic, record.value, key=record.key, headers=headers)
         await self._patience.acknowledged("retry", future)
         log.warning(
-            "failed, to be tried again later",
+            "failed, to be tried again later" if is_tried else "waits for an earlier message of its key",
             extra={
                 "topic": origin.topic,
                 "partition": origin.partition,

@@ -13,7 +13,7 @@ from eventbus.assignment import PART as ASSIGNMENT
 from eventbus.consuming import Consuming
 from eventbus.database import Database
 from eventbus.event import Event
-from eventbus.housekeeping import INBOX, UNFINISHED, Retention, keep_house
+from eventbus.housekeeping import INBOX, UNFINISHED, WAITING, Retention, keep_house
 from eventbus.membership import Fenced, Membership
 from eventbus.outage import WrongTables
 from eventbus.patience import Patience, Stopped
@@ -55,7 +55,7 @@ def run(
     faults = Scenarios(scenarios or {}, enabled=config.demo_faults)
     try:
         with watchdog.watched_loop() as alive, bounded_stop() as stop_asked:
-            kept = [INBOX, UNFINISHED, *retain]
+            kept = [INBOX, UNFINISHED, WAITING, *retain]
             asyncio.run(_run(name, config, database, subscriptions, publishes, faults, kept, alive, stop_asked))
     except ExceptionGroup as failures:
         if failures.subgroup(Fenced) is not None:

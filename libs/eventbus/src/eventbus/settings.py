@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -51,11 +51,17 @@ class WorkerSettings(OutboxSettings):
     retry_tries: int = Field(
         default=5, ge=1, le=1000, description="how often a message is tried before it is a dead letter, like 5"
     )
+    retry_order: Literal["none", "key"] = Field(
+        default="none", description="key lets a key's messages wait behind one that is to be tried again, none does not"
+    )
     effects_at_once: int = Field(
         default=EFFECTS_AT_ONCE,
         ge=1,
         le=1000,
         description=f"how many e-mails, or other effects, a crash may repeat at most, like {EFFECTS_AT_ONCE}",
+    )
+    worker_slots: int = Field(
+        default=1, ge=1, le=32, description="how many messages are handled at a time, each key's in order, like 1"
     )
     demo_faults: bool = Field(default=False, description="1 lets an order carry a fault scenario (for demonstrations)")
 

@@ -16,6 +16,7 @@ from eventbus.errors import Poison, Transient, Unavailable, describe
 from eventbus.event import Event
 from eventbus.inbox import Inbox
 from eventbus.outbox import EventTooLarge, Outbox
+from eventbus.savepoint import Savepoint
 from eventbus.spans import Flusher
 
 E = TypeVar("E", bound=Event)
@@ -53,6 +54,16 @@ class Delivery:
         self._message = message
         self.outcome: Outcome | None = None
         self.error: Exception | None = None
+        # The one before it that has to be done with first, if there is one.
+        self.behind: Delivery | None = None
+
+    @property
+    def is_held_up(self) -> bool:
+        """Tell whether one that it is behind has failed and is to be tried again."""
+        before = self.behind
+        if before is None or before.outcome is not None:
+            return False
+        return before.is_held_up or (before.error is not None and not isinstance(before.error, Poison))
 
     @property
     def message(self) -> Message:
@@ -85,13 +96,17 @@ class Subscription:
     """One line of a service's table: an event type and what is done with it.
 
     *turn* does so with deliveries in their order as long as *go_on* says so, at least with the first; each then has its
-    outcome or its error, or neither if it was not its turn. It stops behind an error that may be an outage. If it
-    raises, nothing of the turn is remembered, and the outcomes do not count.
+    outcome or its error, or neither if it was not its turn or is held up. It stops behind an error that may be an
+    outage. If it raises, nothing of the turn is remembered, and the outcomes do not count.
     """
 
     event_type: type[Event]
     turn: "Turn"
     step: Any
+
+    def slots(self, bench: "Bench", at_most: int) -> int:
+        """Return how many messages may be handled at a time: in transactions one, if the database has one writer."""
+        return 1 if self.turn is _in_one_transaction and bench.database.has_one_writer else at_most
 
     def apply(self, bench: Bench, message: Message) -> Outcome:
         """Handle one message, in a turn of its own. Raises what the handler raises."""
@@ -153,6 +168,8 @@ def within_transaction(
 def _in_one_transaction(bench: Bench, deliveries: "Deliveries", go_on: Callable[[], bool]) -> None:
     with bench.database.write() as connection:
         for subscription, delivery in deliveries:
+            if delivery.is_held_up:
+                continue
             with (
                 delivery.handling(),
                 _savepoint(connection, delivery) if len(deliveries) > 1 else _transaction(delivery),
@@ -210,6 +227,8 @@ def _one_after_the_other(bench: Bench, deliveries: Deliveries, go_on: Callable[[
     known = _known(bench, deliveries)
     acted: list[tuple[Subscription, Delivery]] = []
     for subscription, delivery in deliveries:
+        if delivery.is_held_up:
+            continue
         with delivery.handling(), delivery.trying():
             delivery.before()
             if delivery.message.identity in known:
@@ -259,15 +278,13 @@ def _savepoint(connection: Connection, delivery: Delivery) -> Iterator[None]:
 
     Raises that error if the transaction is lost as a whole.
     """
-    # By the driver: SQLAlchemy's own takes ten times as long, and each message needs two.
-    execute = connection.connection.driver_connection.execute  # type: ignore[union-attr]
-    execute("SAVEPOINT message")
+    savepoint = Savepoint(connection)
     yield
     if delivery.error is None:
-        execute("RELEASE SAVEPOINT message")
+        savepoint.keep()
         return
     try:
-        execute("ROLLBACK TO SAVEPOINT message")
+        savepoint.undo()
     except connection.dialect.loaded_dbapi.Error:
         raise delivery.error from None
 

@@ -1,6 +1,18 @@
 """The bus's own tables, beside each service's tables in the service's database."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from eventbus.cloudevents import MAX_IDENTITY_LENGTH
 
@@ -32,6 +44,20 @@ unfinished = Table(
     Column("record", String(300), primary_key=True),  # its topic, partition and offset
     Column("deliveries", Integer, nullable=False),
     Column("since", DateTime(timezone=True), nullable=False, index=True),
+)
+
+# Messages in the retry topic, if their keys keep their order there: see key_order.py.
+waiting = Table(
+    "waiting",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),  # grows: this is their order
+    Column("consumer", String(255), nullable=False),
+    Column("key", String(64), nullable=False),  # its SHA-256
+    Column("message", String(MAX_IDENTITY_LENGTH), nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False, index=True),
+    UniqueConstraint("consumer", "message"),
+    Index("ix_waiting_consumer_key", "consumer", "key"),
+    sqlite_autoincrement=True,
 )
 
 inbox = Table(

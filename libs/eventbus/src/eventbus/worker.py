@@ -16,6 +16,8 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from eventbus.dead_letters import DeadLetters
 from eventbus.delivery import RecordDelivery
 from eventbus.errors import Poison, describe
+from eventbus.key_order import KeyOrder, KeyWaits
+from eventbus.lanes import Lane, Lanes, deal
 from eventbus.membership import Fenced, Membership
 from eventbus.not_due import NotDue
 from eventbus.offsets import Offsets
@@ -44,11 +46,12 @@ Turn = deque[RecordDelivery]
 class Worker:
     """Hand the records of the subscribed topics, and of the group's retry topic when they are due, to their handlers.
 
-    What was fetched is handled in turns, in order, one transaction for each. A record that fails costs only itself:
-    poison goes to the dead letters at once, what fails for another reason to the retry topic until it has had its
-    tries. While infrastructure is away the same turn is tried forever. The offset of a record is committed after its
-    work is durable and its spans are exported, at most every 200 ms and at stop; what is repeated after a crash, the
-    inbox recognises.
+    What was fetched is handled in turns: in order, or with *slots* so many at a time and the records of one key in
+    order; one transaction for each slot. A record that fails costs only itself: poison goes to the dead letters at
+    once, what fails for another reason to the retry topic until it has had its tries. While infrastructure is away the
+    same turn is tried forever. The offset of a record is committed after its work and that of those before it is
+    durable and their spans are exported, at most every 200 ms and at stop; what is repeated after a crash, the inbox
+    recognises.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class Worker:
         membership: Membership,
         progress: Progress,
         unfinished: Unfinished,
+        key_order: KeyOrder,
+        slots: int,
         before: Callable[[int], None],
         after_commit: Callable[[], None],
     ) -> None:
@@ -81,6 +86,8 @@ class Worker:
         self._before = before
         self._after_commit = after_commit
         self._in_hand = asyncio.Lock()
+        self._key_order = key_order
+        self._lanes = Lanes(slots)
         self._offsets = Offsets(consumer, bench.spans, patience.status)
         self._not_due = NotDue(consumer, topic=retry.topic, delay_s=retry.delay_s)
         self._wait: asyncio.Timeout | None = None
@@ -137,6 +144,7 @@ class Worker:
             self._wait = None
         for records in fetched.values():
             for record in takewhile(lambda each: not self._not_due.put_back(each), records):
+                self._offsets.in_hand(record)
                 self._fetched.append(RecordDelivery(record, self._consumer, self._types, self._before))
 
     async def _interrupt_wait_at_stop(self) -> None:
@@ -156,7 +164,7 @@ class Worker:
         delays = backoff()
         try:
             is_away = True
-            while turn and (is_away or turn[0].begun):
+            while turn and (is_away or any(each.begun for each in turn)):
                 delay = next(delays)
                 is_away = await self._try(turn, delay, lambda: revocations == self._revocations)
                 if is_away:
@@ -177,40 +185,49 @@ class Worker:
         now = self._together(turn)
         with self._progress.working():
             handling = asyncio.create_task(asyncio.to_thread(self._handle, now, is_assigned))
-            error = await self._patience.finished("worker", handling)
-        if error is None:
-            self._after_commit()
-            error = await self._settle_until_doubt(turn)
-            blamed: RecordDelivery | None = turn[0] if error is not None else None
-        else:
-            blamed = next((each for each in now if each.error is error), now[0] if len(now) == 1 else None)
-            for each in now:
-                each.outcome = each.error = None
-        if error is not None:
-            about = blamed or now[0]
-            if await self._is_away(error, about):
-                self._tell_of_outage(error, about, delay)
-                return True
-            if blamed is turn[0]:
-                blamed.error = error
-                await self._settle(blamed)
-                turn.popleft()
-            else:  # nothing of the turn was kept: whose error it is shows when each has a turn of its own
-                for each in now:
-                    each.alone = True
+            lanes = await self._patience.finished("worker", handling)
+        # What is done in one lane is kept, whatever has become of the others.
+        are_away = [await self._conclude(lane, error, turn, delay) for lane, error in lanes]
+        if any(are_away):
+            return True
         self._patience.status.fine("worker")
         return False
 
-    async def _settle_until_doubt(self, turn: Turn) -> Exception | None:
-        """Take off *turn* what has ended; return the error of the first one that may not have, if there is one."""
-        while turn and turn[0].ended:
-            error = turn[0].error
-            if may_be_outage(error, self._bench.database):
-                turn[0].error = None
-                return error
-            await self._settle(turn[0])
-            turn.popleft()
-        return None
+    async def _conclude(self, lane: Lane, error: Exception | None, turn: Turn, delay: float) -> bool:
+        """Take off *turn* what of *lane* needs no other try; return whether infrastructure is away.
+
+        *error* is that for which nothing of the lane was kept.
+        """
+        first = lane[0]
+        if error is None:
+            self._after_commit()
+            for each in lane:
+                if not each.ended:
+                    continue
+                if may_be_outage(each.error, self._bench.database):
+                    first, error, each.error = each, each.error, None
+                    break
+                await self._settle(each)
+                turn.remove(each)
+            if error is None:
+                return False
+            blamed: RecordDelivery | None = first
+        else:
+            blamed = next((each for each in lane if each.error is error), first if len(lane) == 1 else None)
+            for each in lane:
+                each.outcome = each.error = None
+        about = blamed or first
+        if await self._is_away(error, about):
+            self._tell_of_outage(error, about, delay)
+            return True
+        if blamed is first:
+            blamed.error = error
+            await self._settle(blamed)
+            turn.remove(blamed)
+        else:  # nothing of the lane was kept: whose error it is shows when each has a turn of its own
+            for each in lane:
+                each.alone = True
+        return False
 
     def _together(self, turn: Turn) -> Sequence[RecordDelivery]:
         """Return the first of *turn*, and those behind it that can be handled in one go with it."""
@@ -224,22 +241,34 @@ class Worker:
         # A message of an unknown type fails before its step.
         return self._subscriptions.get(delivery.type) or self._any_subscription
 
-    def _handle(self, now: Sequence[RecordDelivery], is_assigned: Callable[[], bool]) -> Exception | None:
-        """Handle *now* in one go, in a thread; return the error for which nothing of it was kept."""
-        deliveries = [(self._subscription_of(each), each) for each in now]
+    def _handle(
+        self, now: Sequence[RecordDelivery], is_assigned: Callable[[], bool]
+    ) -> Sequence[tuple[Lane, Exception | None]]:
+        """Handle *now* in one go, in a thread; return its lanes, with the error for which nothing of one was kept."""
         until = monotonic() + TURN_S
 
         def go_on() -> bool:
             return monotonic() < until and is_assigned() and not self._patience.stop.is_set()
 
+        def handle(lane: Lane) -> tuple[Lane, Exception | None]:
+            deliveries = [(self._subscription_of(each), each) for each in lane]
+            try:
+                deliveries[0][0].turn(self._bench, deliveries, go_on)
+            except Exception as error:  # it decides what becomes of the turn
+                return lane, error
+            return lane, None
+
         try:
             with self._unfinished.turn([each.record for each in now]) as together:
-                deliveries[0][0].turn(self._bench, deliveries[:together], go_on)
+                free, held = self._key_order.sort(now[:together])
+                slots = self._subscription_of(now[0]).slots(self._bench, self._lanes.slots)
+                lanes = self._lanes.each(deal(free, slots), handle)
+                return [(held, None), *lanes] if held else lanes
         except WorkerKilled as error:
             now[0].error = error
-        except Exception as error:  # it decides what becomes of the turn
-            return error
-        return None
+        except Exception as error:  # of the database, before anything was begun
+            return [(now, error)]
+        return [(now, None)]
 
     async def _is_away(self, error: Exception, delivery: RecordDelivery) -> bool:
         """Tell whether what every message needs is away, rather than this message or its handler to blame."""
@@ -267,22 +296,39 @@ class Worker:
                 delivery.span.set_attribute("journey.duplicate", True)
             with trace.use_span(delivery.span):
                 log.info(delivery.outcome.value, extra=delivery.about)
+            await self._is_over(delivery)
         delivery.end()
         self._offsets.finished(delivery.record)
 
     async def _set_aside(self, delivery: RecordDelivery, error: Exception) -> None:
         """Send the record where it is tried again, or where it is kept as a dead letter."""
-        mark_failed(delivery.span, error)
+        is_tried = not isinstance(error, KeyWaits)
+        if is_tried:
+            mark_failed(delivery.span, error)
         record, origin = delivery.record, delivery.origin
         if isinstance(error, WorkerKilled):
             origin = replace(origin, tries=origin.tries + error.deaths - 1)
-        if isinstance(error, Poison) or origin.tries + 1 >= self._retry.tries:
+        if isinstance(error, Poison) or (is_tried and origin.tries + 1 >= self._retry.tries):
             await self._dead_letters.keep(record, origin, error)
+            await self._is_over(delivery)
             return
+        if self._key_order.enabled:
+            await self._in_key_order(self._key_order.wait, delivery)
         try:
             mark_due(delivery.span, await self._retry.later(record, origin, error))
         except MessageSizeTooLargeError:  # it cannot wait there: this was its last try
             await self._dead_letters.keep(record, origin, error)
+            await self._is_over(delivery)
+
+    async def _is_over(self, delivery: RecordDelivery) -> None:
+        if delivery.is_noted:
+            await self._in_key_order(self._key_order.is_over, delivery)
+
+    async def _in_key_order(self, change: Callable[[RecordDelivery], None], delivery: RecordDelivery) -> None:
+        """Make a change there, however long the database is away."""
+        await self._patience.until_done(
+            "order of keys", lambda: asyncio.to_thread(change, delivery), retry_on=self._bench.database.errors
+        )
 
     async def finish_and_commit(self) -> None:
         """Finish the record in hand, give back those behind it, and commit what is done."""
@@ -290,6 +336,7 @@ class Worker:
         self._fetched = deque()
         async with self._in_hand:
             await self.commit()
+            self._offsets.given_back()
 
     def joined(self) -> None:
         """Note under which id the group knows this consumer now."""
@@ -299,6 +346,7 @@ class Worker:
             self._membership.taken()
             self._interrupt_wait()
         self._member_id = member_id
+        self._offsets.given_back()
         self._not_due.forget_pauses()
         self._unfinished.assigned()
 
