@@ -25,6 +25,16 @@ def test_up_twice_and_down_twice_are_as_good_as_once(settings: Settings) -> None
     assert processes.find(settings.home) == []
 
 
+def test_fetch_has_what_is_needed_and_starts_nothing(settings: Settings) -> None:
+    stack = Stack(settings)
+    stack.fetch("collector")
+
+    assert (settings.downloads / "collector" / "otelcol").exists()
+    assert processes.find(settings.home) == []
+    with pytest.raises(StackError, match="nobody"):
+        stack.fetch("nobody")
+
+
 def test_leaving_a_stack_stops_what_it_started_and_nothing_else(settings: Settings) -> None:
     with Stack(settings) as outer:
         outer.up("mail")

@@ -54,6 +54,16 @@ def _up(stack: Stack, options: argparse.Namespace) -> None:
         place = stack.settings
         arrival.check(place)
         print(f"orders {place.orders_url}/orders   Zipkin {place.zipkin_url}/zipkin   e-mails {place.mail_folder}")
+    _tidy(stack)
+
+
+def _fetch(stack: Stack, options: argparse.Namespace) -> None:
+    """fetch and build what everything, or the named parts, are started with, and start nothing"""
+    stack.fetch(*options.names)
+    _tidy(stack)
+
+
+def _tidy(stack: Stack) -> None:
     if stack.tidying and stack.tidying.is_alive():
         print("removing Go's caches, which only building needed", flush=True)
         with contextlib.suppress(KeyboardInterrupt):  # the system is up, and the next start removes the rest
@@ -118,6 +128,7 @@ Command = Callable[[Stack, argparse.Namespace], None]
 COMMANDS: Mapping[str, Command] = {
     "demo": _demo,
     "order": _order,
+    "fetch": _fetch,
     "up": _up,
     "down": _down,
     "status": _status,
@@ -135,7 +146,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="stack", description="The whole system on this machine, without Docker.")
     commands = parser.add_subparsers(dest="command", required=True)
     each = {name: commands.add_parser(name, help=command.__doc__) for name, command in COMMANDS.items()}
-    each["up"].add_argument("names", nargs="*", metavar="NAME")
+    for name in ("fetch", "up"):
+        each[name].add_argument("names", nargs="*", metavar="NAME")
     each["down"].add_argument("--reset", action="store_true")
     each["status"].add_argument("--json", action="store_true")
     for name in ("logs", "start", "stop", "kill", "signal"):

@@ -46,13 +46,23 @@ class Stack:
         with self._alone():
             self._stop_in_order(self._begun)
 
+    def fetch(self, *names: str) -> None:
+        """Have what the named parts, or all that are not optional, are started with: fetched, built and verified.
+
+        Raises StackError that names the part.
+        """
+        self.tidying = fetch.ensure(self.settings, [part.name for part in self._wanted(names)], self._screen)
+
+    def _wanted(self, names: Sequence[str]) -> list[Part]:
+        return [self._part(name) for name in names] or [part for part in self._parts.values() if not part.optional]
+
     def up(self, *names: str) -> None:
         """Have the named parts, or all that are not optional, running and ready; those that are need nothing.
 
         Raises StackError that names the part and shows its log's end; what this call started is stopped again then.
         """
-        wanted = [self._part(name) for name in names] or [p for p in self._parts.values() if not p.optional]
-        self.tidying = fetch.ensure(self.settings, [part.name for part in wanted], self._screen)
+        wanted = self._wanted(names)
+        self.fetch(*names)
         with self._alone():
             running = processes.leaders(self.settings.home)
             new = [part for part in wanted if part.name not in running]
