@@ -1,5 +1,6 @@
 """The exporter knows what it has lost, and the flusher asks; a span that cannot be encoded costs no other one."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from eventbus.errors import Poison
 from eventbus.spans import Flusher, mark_failed
+from opentelemetry.instrumentation.auto_instrumentation._load import _load_distro
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.trace import Status, StatusCode
@@ -49,8 +51,31 @@ def test_it_is_found_by_the_name_in_the_settings() -> None:
     assert entry_point.load() is Exporter
 
 
+@pytest.mark.parametrize(
+    ("asked", "protocol", "loaded"),
+    [
+        ("otlp", "http/protobuf", "otlp_counted"),
+        ("otlp", "grpc", "otlp"),
+        ("console", "http/protobuf", "console"),
+        ("none", "http/protobuf", "none"),
+    ],
+)
+def test_with_our_distro_it_is_what_otlp_means(
+    asked: str, protocol: str, loaded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_PYTHON_DISTRO", "eventbus")
+    for name, value in {"TRACES_EXPORTER": asked, "EXPORTER_OTLP_PROTOCOL": protocol}.items():
+        monkeypatch.setenv(f"OTEL_{name}", value)
+    for name in ("METRICS_EXPORTER", "LOGS_EXPORTER"):
+        monkeypatch.setenv(f"OTEL_{name}", "none")
+    _load_distro().configure()
+
+    assert os.environ["OTEL_TRACES_EXPORTER"] == loaded
+
+
 def test_it_loads_nothing_that_is_instrumented_later() -> None:
-    look = "import sys, span_export.otlp; print({'aiokafka', 'sqlalchemy', 'flask', 'eventbus'} & set(sys.modules))"
+    loads = "import sys, span_export.otlp, span_export.distro;"
+    look = f"{loads} print({{'aiokafka', 'sqlalchemy', 'flask', 'eventbus'}} & set(sys.modules))"
 
     assert subprocess.run([sys.executable, "-c", look], capture_output=True, text=True).stdout == "set()\n"
 

@@ -1,4 +1,4 @@
-"""What `OTEL_TRACES_EXPORTER=otlp_counted` selects: OTLP over HTTP, which knows what it has lost."""
+"""The exporter `otlp_counted`, with our distro `otlp` too: OTLP over HTTP, which knows what it has lost."""
 
 import logging
 from collections.abc import Sequence
