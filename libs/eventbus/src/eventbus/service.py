@@ -6,6 +6,7 @@ import logging
 import signal
 from collections.abc import Callable, Mapping, Sequence
 
+import uvloop
 from aiokafka.errors import KafkaError
 
 from eventbus import consuming, kafka, logs, watchdog
@@ -13,6 +14,7 @@ from eventbus.assignment import PART as ASSIGNMENT
 from eventbus.consuming import Consuming
 from eventbus.database import Database
 from eventbus.event import Event
+from eventbus.garbage import calm_garbage_collection
 from eventbus.housekeeping import INBOX, UNFINISHED, WAITING, Retention, keep_house
 from eventbus.membership import Fenced, Membership
 from eventbus.outage import WrongTables
@@ -52,11 +54,12 @@ def run(
     except ValueError as error:
         raise SystemExit(f"{name} is not started: {error}") from None
     logs.configure()
+    calm_garbage_collection()
     faults = Scenarios(scenarios or {}, enabled=config.demo_faults)
     try:
         with watchdog.watched_loop() as alive, bounded_stop() as stop_asked:
             kept = [INBOX, UNFINISHED, WAITING, *retain]
-            asyncio.run(_run(name, config, database, subscriptions, publishes, faults, kept, alive, stop_asked))
+            uvloop.run(_run(name, config, database, subscriptions, publishes, faults, kept, alive, stop_asked))
     except ExceptionGroup as failures:
         if failures.subgroup(Fenced) is not None:
             log.critical("another process uses INSTANCE_ID %s: give each its own", config.instance_id)

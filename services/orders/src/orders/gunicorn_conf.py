@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from eventbus import read_settings
+from eventbus.garbage import calm_garbage_collection
 from gunicorn.glogging import Logger
 
 from orders.config import WebConfig
@@ -66,3 +67,4 @@ def on_starting(server: Any) -> None:
 def post_worker_init(_worker: object) -> None:
     """Leave SCRIPT_NAME to the application: gunicorn answers 500 to whoever asks without it, like a health check."""
     os.environ.pop("SCRIPT_NAME", None)
+    calm_garbage_collection()
