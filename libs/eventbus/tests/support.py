@@ -69,6 +69,22 @@ class OrderPlaced(Event):
         return Elsewhere
 
 
+class ParcelMoved(Event):
+    """One of many events of a parcel, on a topic of the test's own."""
+
+    topic: ClassVar[str] = ""
+    type: ClassVar[str] = "parcel.moved.v1"
+    key_field: ClassVar[str] = "parcel"
+
+    parcel: str
+    number: int = 0
+
+    @property
+    def name(self) -> str:
+        """The parcel and the number."""
+        return f"{self.parcel}-{self.number}"
+
+
 def unique(prefix: str) -> str:
     """Return a name that nobody else uses."""
     return f"{prefix}-{uuid.uuid4().hex[:12]}"

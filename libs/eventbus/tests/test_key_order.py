@@ -3,32 +3,17 @@
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
-from eventbus import Database, Event, Poison, Subscription, Transient, outside_transaction, within_transaction
+from eventbus import Database, Poison, Subscription, Transient, outside_transaction, within_transaction
 from eventbus.tables import waiting
 from opentelemetry.trace import StatusCode
 from sqlalchemy import Connection, insert
 
-from .support import Kafka, Recorded, Service, count, effects, effects_of, encoded, eventually, header
+from .support import Kafka, ParcelMoved, Recorded, Service, count, effects, effects_of, encoded, eventually, header
 
 DELAY_S = 0.3
-
-
-class ParcelMoved(Event):
-    """One of many events of a parcel."""
-
-    topic: ClassVar[str] = "parcels"
-    type: ClassVar[str] = "parcel.moved.v1"
-    key_field: ClassVar[str] = "parcel"
-
-    parcel: str
-    number: int
-
-    @property
-    def name(self) -> str:
-        return f"{self.parcel}-{self.number}"
 
 
 class Failing:

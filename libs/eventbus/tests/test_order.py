@@ -8,15 +8,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
-from eventbus import Database, Event, Outbox, within_transaction
+from eventbus import Database, Outbox, within_transaction
 from eventbus.tables import inbox, outbox, waiting
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select
 
 from .processes import TinyService
-from .support import Kafka, OrderPlaced, Service, count, encoded, eventually, unique
+from .support import Kafka, OrderPlaced, ParcelMoved, Service, count, encoded, eventually, unique
 
 KEYS, RECORDS = 60, 10
 
@@ -28,15 +27,6 @@ steps = Table(
     Column("parcel", String, nullable=False),
     Column("number", Integer, nullable=False),
 )
-
-
-class ParcelMoved(Event):
-    topic: ClassVar[str] = ""
-    type: ClassVar[str] = "parcel.moved.v1"
-    key_field: ClassVar[str] = "parcel"
-
-    parcel: str
-    number: int
 
 
 def note(step: ParcelMoved, connection: Connection) -> None:

@@ -4,11 +4,11 @@ import threading
 from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from eventbus import Database, Event, Poison, Subscription, Transient, Unavailable, outside_transaction
+from eventbus import Database, Poison, Subscription, Transient, Unavailable, outside_transaction
 from eventbus.offsets import Offsets
 from eventbus.spans import Flusher
 from eventbus.subscription import within_transaction
@@ -18,6 +18,7 @@ from .support import (
     HANGS_AFTER_S,
     Kafka,
     OrderPlaced,
+    ParcelMoved,
     Recorded,
     Service,
     effects,
@@ -30,17 +31,6 @@ from .support import (
 )
 
 SLOTS = 4
-
-
-class ParcelMoved(Event):
-    """One of many events of a parcel."""
-
-    topic: ClassVar[str] = "parcels"
-    type: ClassVar[str] = "parcel.moved.v1"
-    key_field: ClassVar[str] = "parcel"
-
-    parcel: str
-    number: int = 0
 
 
 def moves(parcel: str, *numbers: int) -> list[tuple[bytes, bytes, list[tuple[str, bytes]]]]:
@@ -67,10 +57,10 @@ class Handler:
         try:
             if event.number == 0:
                 self.company.wait(HANGS_AFTER_S)
-            if error := self.failing.pop(f"{event.parcel}-{event.number}", None):
+            if error := self.failing.pop(event.name, None):
                 raise error
             self.moved[event.parcel].append(event.number)
-            return f"{event.parcel}-{event.number}"
+            return event.name
         finally:
             with self._lock:
                 self.now.remove(event.parcel)
