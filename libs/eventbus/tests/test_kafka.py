@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import socket
 import time
 from pathlib import Path
@@ -171,6 +172,28 @@ async def test_a_client_is_stopped_also_where_its_use_fails(tmp_path: Path) -> N
             raise LookupError
 
     assert client.stopping
+
+
+async def test_who_is_cancelled_while_a_client_stops_does_not_go_on(tmp_path: Path) -> None:
+    class Deaf(Stubborn):
+        """Takes a cancellation for that of its own task, as aiokafka's clients do."""
+
+        async def stop(self) -> None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await super().stop()
+
+    client = Deaf()
+
+    async def use() -> None:
+        async with bus_kafka.running(client, make_patience(tmp_path)):
+            pass
+
+    using = asyncio.create_task(use())
+    await eventually("it is being stopped", lambda: client.stopping)
+    using.cancel()
+    await asyncio.wait({using})
+
+    assert using.cancelled()
 
 
 @pytest.mark.parametrize("kind", ["producer", "consumer"])
