@@ -27,7 +27,7 @@ class Children:
         log = self._settings.log(part.name)
         self._log_begins[part.name] = logs.begin(log)
         environment = {**inherited(), **part.environment}
-        self.exit_code(part.name)  # reaps the one before, whoever ended it
+        self.exit_code(part.name)  # reaps the one before
         self._children[part.name] = processes.spawn(self._settings.home, part.name, part.command, environment, log)
 
     def exit_code(self, name: str) -> int | None:
@@ -35,11 +35,11 @@ class Children:
         return child.poll() if (child := self._children.get(name)) else None
 
     def kill(self, name: str) -> None:
-        """SIGKILL what there is of a part, whoever started it, and wait until nothing is left."""
+        """SIGKILL every process of a part, also one that another runner started, and wait until none is left."""
         processes.kill_all(self._settings.home, name)
         if child := self._children.get(name):
             child.wait()
 
     def last_words(self, name: str) -> str:
-        """Return the end of what a part printed since it was last started here, and where the rest is."""
+        """Return the last lines that a part printed since it was started here, and the path of its log."""
         return logs.tail(self._settings.log(name), TAIL_LINES, self._log_begins.get(name, 0))

@@ -43,7 +43,7 @@ def run(stack: Stack) -> None:
 
 
 def show_one_order(settings: Settings) -> dict[str, Any]:
-    """Place one order with the system on the ports of *settings*, whoever runs it, and draw its journey."""
+    """Place one order with the system on the ports of *settings*, in containers too, and draw its journey."""
     try:
         order = place_order(settings.orders_url)
     except OSError as error:

@@ -24,8 +24,9 @@ class KeyOrder:
     """Know which messages of a consumer group wait in its retry topic, each key's in their order, if *enabled*.
 
     They are noted in the service's database before they are sent there, and until they need no other try. So it does
-    not matter who reads which partition, nor in which order the topic has them: whose turn it is not goes there again.
-    Messages without a key have no order. Everything here blocks, and raises what the database does.
+    not matter who reads which partition, nor in which order the topic has them: a message that comes before its turn
+    is sent there again. Messages without a key have no order. Everything here blocks, and raises what the database
+    does.
     """
 
     def __init__(self, database: Database, group: str, *, enabled: bool) -> None:
@@ -87,7 +88,7 @@ class KeyOrder:
         delivery.is_noted = False
 
     def _forget_all(self) -> None:
-        """Forget what was noted while this was enabled: nobody has struck it off since."""
+        """Forget what was noted while this was enabled: it has not been kept up to date since."""
         if self._is_clean:
             return
         these = waiting.c.consumer == self._group

@@ -51,7 +51,7 @@ class Offsets:
             self._done[partition] = next(iter(in_hand), end)
 
     def given_back(self) -> None:
-        """Forget what is in hand: whoever reads the partitions next begins where this has committed."""
+        """Forget what is in hand: the next reader of the partitions begins at the committed offsets."""
         self._in_hand.clear()
         self._end.clear()
 

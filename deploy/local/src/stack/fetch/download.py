@@ -1,7 +1,7 @@
 """Downloads the jars whose coordinates it reads from standard input, side by side, into the folder given.
 
 Run by the Python that has jgo, the Maven resolver. Nothing is resolved: what is wanted is pinned, one by one, so no
-tree of POMs has to be read. Whether the bytes are right is judged by whoever asked.
+tree of POMs has to be read. The caller checks that the bytes are right.
 """
 
 import os
