@@ -59,8 +59,9 @@ class Visitor:
 
     def serious_barriers(self) -> Sequence[str]:
         """Return what axe-core finds that keeps people out."""
-        # While a bar appears, its colours are not yet those that will be there.
-        self.page.evaluate("Promise.all(document.getAnimations().map(each => each.finished))")
+        # While a bar appears, its colours are not yet those that will be there. One that is drawn anew
+        # meanwhile is at rest too: its animation is aborted.
+        self.page.evaluate("Promise.allSettled(document.getAnimations().map(each => each.finished))")
         found = Axe().run(self.page).response["violations"]
         return [
             f"{each['id']}: {node['html'][:200]} {node['failureSummary']}"
