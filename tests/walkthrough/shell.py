@@ -46,6 +46,8 @@ class Shell:
             # make gets uv into .stack where it is missing; the environment is the one that this runs in.
             "PATH": f"{os.environ['PATH']}:{REPOSITORY / '.stack/uv/bin'}",
             "UV_NO_SYNC": "1",
+            # How wide the page's drawings are, in a terminal of any width.
+            "COLUMNS": "100",
         }
 
     def run(self, command: Command) -> Ran:

@@ -1,8 +1,8 @@
+import itertools
 import os
-import random
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -151,10 +151,23 @@ def _database(text: str) -> Database:
     raise StackError(f"STACK_DATABASE={text!r} is no database: give {' or '.join(known)}")
 
 
+# Below 32768: the systems give their own outgoing connections the ports above.
+_PORT_RANGE = range(15000, 32000)
+
+
+def _candidates() -> Iterator[int]:
+    """Every port once and then again, from a place of this process's own: what starts beside it looks elsewhere."""
+    first = os.getpid() * 7919
+    for step in itertools.count():
+        yield _PORT_RANGE[(first + step) % len(_PORT_RANGE)]
+
+
+_next_ports = _candidates()
+
+
 def _free_ports(count: int) -> list[int]:
-    # Below 32768: the systems give their own outgoing connections the ports above.
     found: list[int] = []
-    for port in random.sample(range(15000, 32000), 500):
+    for port in itertools.islice(_next_ports, len(_PORT_RANGE)):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -163,4 +176,4 @@ def _free_ports(count: int) -> list[int]:
         found.append(port)
         if len(found) == count:
             return found
-    raise StackError(f"no {count} free ports between 15000 and 32000")
+    raise StackError(f"no {count} free ports between {_PORT_RANGE[0]} and {_PORT_RANGE[-1]}")
