@@ -66,11 +66,11 @@ check: $(UV_READY) ## lint, format and types
 
 .PHONY: test
 test: check ## all tests, on a stack of their own
-	@# The Collector is built meanwhile: the first test that needs it comes late. Many tests wait more than they work, so
-	@# two are run at a time, each file's in one process with a stack of its own.
+	@# The Collector is built meanwhile: the first test that needs it comes late, if files keep their order. Many tests wait
+	@# more than they work, so two are run at a time, each file's in one process with a stack of its own.
 	@nice -n 19 $(UV) run --frozen stack fetch collector >/dev/null & building=$$!; \
 	trap 'kill $$building 2>/dev/null' INT TERM HUP; \
-	$(UV) run --frozen pytest -n 2 --dist loadfile; code=$$?; \
+	$(UV) run --frozen pytest -n 2 --dist loadfile --no-loadscope-reorder; code=$$?; \
 	kill $$building 2>/dev/null; wait $$building; exit $$code
 	@for version in $(PYTHONS); do \
 		if .venv/bin/python -c "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, '$$version'.split('.'))))"; then \
