@@ -4,8 +4,8 @@ import os
 import signal
 import threading
 from collections import Counter, defaultdict
+from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -175,15 +175,14 @@ async def test_a_row_written_outside_of_a_trace_starts_its_own(
     assert span.parent is None
 
 
-async def test_a_wake_publishes_at_once_and_a_stop_does_not_wait_for_the_next_poll(
+async def test_a_row_is_published_when_it_is_stored_and_a_stop_does_not_wait_for_the_next_poll(
     database: Database, kafka: Kafka, tmp_path: Path
 ) -> None:
     database.poll_s = 3600
     topic = await kafka.topic()
-    async with relaying(database, kafka.broker, tmp_path) as (relay, handle):
+    async with relaying(database, kafka.broker, tmp_path) as (_, handle):
         for order in ("o-1", "o-2", "o-3"):
             store(database, topic, order)
-            relay.wake()
             await eventually(f"{order} is published", lambda: is_empty(database))
         await handle.stop()
 
@@ -227,25 +226,28 @@ class Counting:
 async def test_waiting_is_one_query_a_poll_and_keeps_no_snapshot_of_the_database(
     database: Database, broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Waits(threading.Event):
-        seconds: ClassVar[list[float | None]] = []
+    waits: list[float] = []
 
-        def wait(self, timeout: float | None = None) -> bool:
-            self.seconds.append(timeout)
-            return super().wait(timeout)
+    class Waits:
+        def clear(self) -> None:
+            pass
+
+        def wait(self, timeout: float) -> None:
+            waits.append(timeout)
+            threading.Event().wait(0.001)
 
     polling = Counting(database.polling_connection())
     monkeypatch.setattr(database, "polling_connection", lambda: polling)
-    monkeypatch.setattr("eventbus.relay.threading", SimpleNamespace(Event=Waits))
+    monkeypatch.setattr(database.bell, "listening", lambda: nullcontext(Waits()))
     async with relaying(database, broker, tmp_path):
-        await eventually("it has waited often", lambda: len(Waits.seconds) > 50)
+        await eventually("it has waited often", lambda: len(waits) > 50)
     monkeypatch.undo()
     async with relaying(database, broker, tmp_path) as (_, handle):
         await eventually("the relay is ready", lambda: status_of(handle.patience)["ready"])
         held = snapshots_held(database)
 
-    assert set(Waits.seconds) == {database.poll_s}
-    assert polling.queries <= len(Waits.seconds) + 2  # with the one for the lock
+    assert set(waits) == {database.poll_s}
+    assert polling.queries <= len(waits) + 2  # with the one for the lock
     assert held == 0
 
 
@@ -436,7 +438,7 @@ async def test_a_row_that_was_acknowledged_and_not_deleted_before_a_kill_is_sent
 
 
 def test_a_late_delete_does_not_hit_the_row_that_came_next(database: Database) -> None:
-    pending = Pending(database, None, threading.Event())
+    pending = Pending(database, None)
     first, second = store(database, "orders", "o-1", "o-2")
     pending.forget([first])
     pending.forget([first])

@@ -1,7 +1,6 @@
 """What is different where ids are not committed in their order, and where a lock can be lost."""
 
 import asyncio
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,7 +98,7 @@ def test_a_look_reads_few_pages_however_many_rows_were_deleted(
     on_postgresql: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pending, "TIDY_AFTER", 1000)
-    rows = pending.Pending(on_postgresql, None, threading.Event())
+    rows = pending.Pending(on_postgresql, None)
     for _ in range(4):
         with on_postgresql.write() as connection:
             ids = [store(connection, "orders", f"o-{number}") for number in range(1000)]

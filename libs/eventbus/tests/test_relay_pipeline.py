@@ -191,7 +191,7 @@ async def test_rows_are_deleted_together_at_most_once_in_a_time_the_first_at_onc
 
 
 async def test_a_row_is_read_again_only_if_it_was_not_forgotten_nor_held(database: Database) -> None:
-    pending = Pending(database, database.polling_connection(), threading.Event())
+    pending = Pending(database, database.polling_connection())
     ids = store(database, "orders", "o-1", "o-2", "o-3", "o-4")
     first = pending.next_rows(2)
     second = pending.next_rows(100)

@@ -802,7 +802,6 @@ def work(consumer: FakeConsumer, service: Service, patience: Any, subscriptions:
         key_order=KeyOrder(service.database, "fake", enabled=False),
         slots=1,
         before=lambda attempt: None,
-        after_commit=lambda: None,
     )
 
 

@@ -45,7 +45,6 @@ class Consuming:
     patience: Patience
     membership: Membership
     before: Callable[[int], None] = lambda attempt: None
-    after_commit: Callable[[], None] = lambda: None
 
     async def run(self) -> None:
         """Consume until the process is to stop; raises what makes these clients useless."""
@@ -82,7 +81,6 @@ class Consuming:
             key_order=KeyOrder(self.database, self.group, enabled=config.retry_order == "key"),
             slots=config.worker_slots,
             before=self.before,
-            after_commit=self.after_commit,
         )
         async with kafka.running(aside, patience), kafka.running(consumer, patience):
             assignment = Assignment(consumer, worker.topics, group=self.group, servers=config.kafka_bootstrap_servers)

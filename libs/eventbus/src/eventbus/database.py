@@ -9,11 +9,14 @@ from sqlalchemy import Connection, MetaData, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from eventbus import postgresql, sqlite, tables
+from eventbus.bell import Bell, Pipe
 from eventbus.group_commit import GroupCommit
 
 T = TypeVar("T")
 
 _EXPECTED = "write sqlite:///path/to/file.db or postgresql+psycopg://user:password@host/name"
+# What a connection's `info` has if a row was added to the outbox.
+ADDED = "eventbus.added"
 # Any number that nobody else takes for a lock of the whole database.
 _CREATING = 4_735_811
 _ONLY_READS = text("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean")
@@ -39,12 +42,16 @@ class Database:
             self.lock_file = Path(f"{parsed.database}.relay")
             self._writer, self._reader = sqlite.writer(url), sqlite.reader(url)
             self._poller = self._reader
-            self.poll_s = 0.005
+            self.bell: Bell = Pipe(Path(f"{parsed.database}.bell"))
+            # For who was killed before he could ring.
+            self.poll_s = 0.5
             self.marker = "?"  # of a parameter, on a polling connection
         elif parsed.drivername == "postgresql+psycopg":
             self._writer = postgresql.writer(parsed)
             self._reader = postgresql.reader(self._writer)
             self._poller = postgresql.poller(parsed)
+            self.bell = Bell()
+            # For who has stored a row on another host.
             self.poll_s = 0.02
             self.marker = "%s"
         else:
@@ -80,10 +87,15 @@ class Database:
 
         On SQLite there is one at a time. On PostgreSQL there are many, each of which sees what others have committed: a
         row that a decision rests on is inserted or updated first, which makes the others wait. Raises
-        sqlalchemy.exc.OperationalError or sqlalchemy.exc.TimeoutError where a lock cannot be had in 15 s.
+        sqlalchemy.exc.OperationalError or sqlalchemy.exc.TimeoutError where a lock cannot be had in 15 s. A relay hears
+        at once of what was added to the outbox.
         """
         with self._writer.begin() as connection:
+            about = connection.info
+            about.pop(ADDED, None)
             yield connection
+        if about.pop(ADDED, False):
+            self.bell.ring()
 
     def commit(self, work: Callable[[Connection], T]) -> T:
         """Return what *work* returns, once all that it has written is committed; raise what it raises.

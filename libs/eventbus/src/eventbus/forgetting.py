@@ -8,14 +8,17 @@ from eventbus.patience import Patience
 from eventbus.pending import Pending
 from eventbus.spans import Flusher
 
-# Each time costs a request to the Collector and a transaction, which at 100 rows a second five of them share.
-EVERY_S = 0.05
+# Each time costs a request to the Collector and a transaction, which at 100 rows a second twenty of them share.
+EVERY_S = 0.2
+# No longer than for so many: the relay sends no more while 1,000 are not forgotten.
+ENOUGH = 250
 
 
 class Forgetting:
     """Delete rows that were published, after their spans were exported.
 
-    At once if the last time is 50 ms ago, otherwise then. *forgotten* is called each time that some were.
+    At once if the last time is 200 ms ago, otherwise then, or when 250 of them wait. *forgotten* is called each time
+    that some were.
     """
 
     def __init__(self, pending: Pending, database: Database, patience: Patience, forgotten: Callable[[], None]) -> None:
@@ -27,7 +30,8 @@ class Forgetting:
         self._event_ids: list[str] = []
         self._deleting = 0
         self._more = asyncio.Event()
-        self._finish = asyncio.Event()
+        self._now = asyncio.Event()
+        self._over = False
 
     @property
     def waiting(self) -> int:
@@ -38,16 +42,19 @@ class Forgetting:
         """Have the row of this event forgotten soon."""
         self._event_ids.append(event_id)
         self._more.set()
+        if len(self._event_ids) >= ENOUGH:
+            self._now.set()
 
     def finish(self) -> None:
         """Let `run` return when everything is forgotten that was added."""
-        self._finish.set()
+        self._over = True
         self._more.set()
+        self._now.set()
 
     async def run(self) -> None:
         """Forget rows as they come. An outage of the database is waited for; raises Stopped where the process is to
         stop instead."""
-        while not self._finish.is_set():
+        while not self._over:
             await self._more.wait()
             self._more.clear()
             await self._forget()
@@ -57,9 +64,11 @@ class Forgetting:
     async def _pause(self) -> None:
         try:
             async with asyncio.timeout(EVERY_S):
-                await self._finish.wait()
+                await self._now.wait()
         except TimeoutError:
             pass
+        if not self._over:
+            self._now.clear()
 
     async def _forget(self) -> None:
         event_ids, self._event_ids = self._event_ids, []

@@ -8,6 +8,7 @@ from opentelemetry import propagate
 from sqlalchemy import Connection, insert
 
 from eventbus import cloudevents, tables
+from eventbus.database import ADDED
 from eventbus.event import Event
 from eventbus.limits import OutboxLimit
 
@@ -67,6 +68,7 @@ class Outbox:
                 "trace_context": json.dumps(trace_context),
             },
         )
+        connection.info[ADDED] = True
         return Receipt(event_id, trace_context.get("traceparent"))
 
     def check_room(self, connection: Connection) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select, update
 
+from eventbus.bell import Waiting
 from eventbus.database import Database
 from eventbus.tables import NO_KEY, outbox
 
@@ -33,15 +34,14 @@ class Row(NamedTuple):
 class Pending:
     """Read rows, each once until it was forgotten or parked; each method but `release` blocks.
 
-    *connection* is to poll by, *wake* ends a wait between two polls. Always the lowest ids are looked at, never only
-    those behind the last one: on PostgreSQL a lower id may be committed after a higher one was published, and would be
-    passed over, or come after a later row of its key.
+    *connection* is to poll by; the bell of the database ends a wait between two polls. Always the lowest ids are looked
+    at, never only those behind the last one: on PostgreSQL a lower id may be committed after a higher one was
+    published, and would be passed over, or come after a later row of its key.
     """
 
-    def __init__(self, database: Database, connection: Any, wake: threading.Event) -> None:
+    def __init__(self, database: Database, connection: Any) -> None:
         self._database = database
         self._connection = connection
-        self._wake = wake
         self._other_topics = threading.Event()
         self._reading = threading.Lock()
         # The events whose rows were read, until these are gone.
@@ -57,9 +57,12 @@ class Pending:
         None once it was released, or is to look again for other topics.
         """
         # To find what is behind the rows of a topic that waits, all of them are passed over: not for each new row.
-        pause, woken = self._database.poll_s, self._wake
         if without:
-            pause, woken = BETWEEN_LONG_LOOKS_S, self._other_topics
+            return self._wait_for(self._other_topics, BETWEEN_LONG_LOOKS_S, limit, without)
+        with self._database.bell.listening() as woken:
+            return self._wait_for(woken, self._database.poll_s, limit, without)
+
+    def _wait_for(self, woken: Waiting, pause: float, limit: int, without: Collection[str]) -> list[Row]:
         while True:
             woken.clear()
             if self._look_again:
@@ -101,7 +104,7 @@ class Pending:
         self._end_wait()
 
     def _end_wait(self) -> None:
-        self._wake.set()
+        self._database.bell.ring()
         self._other_topics.set()
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable, Collection
 
 from aiokafka.errors import KafkaError
@@ -43,11 +42,6 @@ class Relay:
         self._patience = patience
         self._topics = topics
         self._copies = copies
-        self._wake = threading.Event()
-
-    def wake(self) -> None:
-        """Look at the outbox now: something was committed in this process."""
-        self._wake.set()
 
     async def run(self) -> None:
         """Publish until the process is to stop; then wait for the acknowledgements still due, at most 5 s."""
@@ -62,7 +56,7 @@ class Relay:
         """Publish until stop, once no other relay does. An error of the database ends this turn: the lock may be lost
         with it, so it is asked for again."""
         async with only_one(self._database, self._patience) as connection:
-            pending = Pending(self._database, connection, self._wake)
+            pending = Pending(self._database, connection)
             publishers = Publishers(
                 lambda: kafka.producer(self._bootstrap_servers, self._client_id),
                 database=self._database,

@@ -115,7 +115,6 @@ async def _run(
         patience,
         Membership(),
         before=scenarios.before,
-        after_commit=relay.wake,
     )
 
     async def work() -> None:

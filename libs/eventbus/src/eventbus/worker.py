@@ -69,7 +69,6 @@ class Worker:
         key_order: KeyOrder,
         slots: int,
         before: Callable[[int], None],
-        after_commit: Callable[[], None],
     ) -> None:
         self._consumer = consumer
         self._subscriptions = by_type(subscriptions)
@@ -84,7 +83,6 @@ class Worker:
         self._progress = progress
         self._unfinished = unfinished
         self._before = before
-        self._after_commit = after_commit
         self._in_hand = asyncio.Lock()
         self._key_order = key_order
         self._lanes = Lanes(slots)
@@ -200,7 +198,6 @@ class Worker:
         """
         first = lane[0]
         if error is None:
-            self._after_commit()
             for each in lane:
                 if not each.ended:
                     continue
