@@ -1,5 +1,8 @@
 import multiprocessing
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -90,6 +93,30 @@ def test_on_sqlite_what_is_committed_is_synced_to_disk(on_sqlite: Database) -> N
             foreign_keys = connection.execute(text("PRAGMA foreign_keys")).scalar_one()
 
         assert (journal, synchronous, foreign_keys) == ("wal", 2, 1)
+
+
+def test_on_sqlite_what_a_power_cut_may_undo_waits_for_no_disk_and_the_next_one_does(on_sqlite: Database) -> None:
+    waits = []
+    for synced in (False, True, False, True):
+        with on_sqlite.write(synced=synced) as connection:
+            waits.append(connection.execute(text("PRAGMA synchronous")).scalar_one() == 2)
+
+    assert waits == [False, True, False, True]
+
+
+def test_no_crash_of_a_process_undoes_what_is_not_synced(database: Database, database_url: str) -> None:
+    script = """
+import os, signal, sys
+from eventbus import Database
+from sqlalchemy import text
+with Database(sys.argv[1]).write(synced=False) as connection:
+    connection.execute(text("INSERT INTO effects (order_id) VALUES ('o-1')"))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    ended = subprocess.run([sys.executable, "-c", script, database_url])
+
+    assert ended.returncode == -signal.SIGKILL
+    assert effects_of(database) == ["o-1"]
 
 
 def test_on_sqlite_no_connection_is_opened_before_the_first_use(tmp_path: Path) -> None:

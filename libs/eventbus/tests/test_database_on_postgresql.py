@@ -138,6 +138,15 @@ def test_what_the_url_says_counts_more(postgres_server: Any) -> None:
     database.close()
 
 
+def test_what_a_power_cut_may_undo_waits_for_no_disk_and_the_next_one_does(on_postgresql: Database) -> None:
+    waits = []
+    for synced in (False, True, False, True):
+        with on_postgresql.write(synced=synced) as connection:
+            waits.append(connection.execute(text("SHOW synchronous_commit")).scalar_one())
+
+    assert waits == ["off", "on", "off", "on"]
+
+
 def test_a_reader_cannot_write(on_postgresql: Database) -> None:
     with pytest.raises(InternalError, match="read-only"), on_postgresql.read() as connection:
         connection.execute(insert(effects).values(order_id="o-1"))

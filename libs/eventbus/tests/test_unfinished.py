@@ -147,7 +147,7 @@ def test_tries_in_an_outage_of_the_database_itself_do_not_add_up(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextmanager
-    def away() -> Iterator[None]:
+    def away(*, synced: bool = True) -> Iterator[None]:
         raise OperationalError("BEGIN", {}, Exception("database or disk is full"))
         yield
 

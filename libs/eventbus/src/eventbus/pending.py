@@ -115,7 +115,8 @@ class Pending:
 
     def forget(self, event_ids: Sequence[str]) -> None:
         """Delete rows that were published."""
-        with self._database.write() as connection:
+        # What a power cut brings back is sent again, as after a crash.
+        with self._database.write(synced=False) as connection:
             # By event id: a row id is only unique while its row exists in databases that reuse them.
             connection.execute(delete(outbox).where(outbox.c.event_id.in_(event_ids)))
         self._let_go(event_ids)

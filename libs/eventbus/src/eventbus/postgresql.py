@@ -3,7 +3,7 @@
 from typing import Any
 
 import psycopg
-from sqlalchemy import URL, Engine, NullPool, create_engine, event
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.engine import ExceptionContext
 
 # Nobody waits forever, whatever has died. A server that is not there is known after:
@@ -35,6 +35,17 @@ _POOL = {"pool_size": 5, "max_overflow": 30, "pool_timeout": 15, "pool_pre_ping"
 def writer(url: URL) -> Engine:
     """Return an engine whose transactions see what others have committed, statement by statement."""
     return _engine(url, _ANSWER_TIMEOUT_S, **_POOL)
+
+
+def unsynced(writer: Engine) -> Engine:
+    """Return an engine on the same connections whose transactions do not wait for the disk."""
+    engine = writer.execution_options()
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
+    return engine
 
 
 def reader(writer: Engine) -> Engine:

@@ -19,6 +19,12 @@ def writer(url: str) -> Engine:
     return _engine(url, begin="BEGIN IMMEDIATE", **_WRITER_POOL)
 
 
+def unsynced(writer: Engine) -> Engine:
+    """Return an engine on the same connection whose transactions do not wait for the disk: they hold the write lock for
+    a moment only, and are on the disk with the next one that waits (sqlite.org/pragma.html#pragma_synchronous)."""
+    return writer.execution_options(synchronous="NORMAL")
+
+
 def reader(url: str) -> Engine:
     """Return an engine whose transactions read one snapshot and lock nothing."""
     return _engine(url, begin="BEGIN")
@@ -41,6 +47,10 @@ def _engine(url: str, *, begin: str, **pool: Any) -> Engine:
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
+        wanted = connection.get_execution_options().get("synchronous", "FULL")
+        if connection.info.get("synchronous", "FULL") != wanted:
+            connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")
+            connection.info["synchronous"] = wanted
         connection.exec_driver_sql(begin)
 
     return engine

@@ -78,7 +78,7 @@ class Unfinished:
             if not self._noted:
                 return
             try:
-                with self._database.write() as connection:
+                with self._database.write(synced=False) as connection:
                     connection.execute(delete(unfinished).where(self._are(self._noted)))
             except SQLAlchemyError as error:  # noted still: the next try of these records is not counted once more
                 log.warning("deliveries are not struck off", extra={"records": len(self._noted)}, exc_info=error)
@@ -91,7 +91,8 @@ class Unfinished:
             new = {number: place for number, place in suspects.items() if place not in self._noted}
             if not new:
                 return len(records)
-            with self._database.write() as connection:
+            # What kills a process, and not the machine, finds it there.
+            with self._database.write(synced=False) as connection:
                 blamed = set(connection.scalars(select(unfinished.c.record).where(self._are(new.values()))))
                 # One that is blamed is alone.
                 first = next((number for number, place in new.items() if place in blamed), len(records))
