@@ -190,6 +190,18 @@ async def test_rows_are_deleted_together_at_most_once_in_a_time_the_first_at_onc
     assert count(database, outbox) == 0
 
 
+async def test_many_rows_are_deleted_before_their_time(
+    database: Database, kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forgetting, "EVERY_S", 3600)
+    topic = await kafka.topic()
+    async with relaying(database, kafka.broker, tmp_path):
+        store(database, topic, "o-1")
+        await eventually("the first is deleted", lambda: count(database, outbox) == 0)
+        store(database, topic, *[f"o-{number}" for number in range(2, 2 + 2 * forgetting.ENOUGH)])
+        await eventually("the others need not wait", lambda: count(database, outbox) < forgetting.ENOUGH)
+
+
 async def test_a_row_is_read_again_only_if_it_was_not_forgotten_nor_held(database: Database) -> None:
     pending = Pending(database, database.polling_connection())
     ids = store(database, "orders", "o-1", "o-2", "o-3", "o-4")
