@@ -15,7 +15,7 @@ def begin(log: Path) -> int:
 
 
 def tail(log: Path, lines: int, begin: int = 0) -> str:
-    """Return the last lines written since `begin`, and where the log is."""
+    """Return the last lines written since `begin`, and the path of the log."""
     text = ""
     if log.exists():
         with log.open("rb") as file:

@@ -52,7 +52,7 @@ def environment(settings: Settings) -> dict[str, str]:
 def prepare(settings: Settings) -> None:
     """Make the folder of the data, and wait until nothing of a killed server works in it any more.
 
-    Raises StackError where a server cannot be run.
+    Raises StackError if a server cannot be run.
     """
     if reason := objection():
         raise StackError(reason)

@@ -1,7 +1,7 @@
 """The operating system's process table is the only record of what runs.
 
 Each process is started with the stack's folder and its part's name in its environment. So nothing has to be written
-down, nothing written down can be stale or damaged, and whoever looks finds every process, whatever the runner met.
+down, nothing written down can be stale or damaged, and every process is found, even after a crash of the runner.
 """
 
 import contextlib

@@ -106,7 +106,7 @@ class Stack:
         processes.send(processes.find(self.settings.home, self._part(name).name), number)
 
     def down(self) -> None:
-        """Stop every process of this stack's folder, whoever started it."""
+        """Stop every process of this stack's folder, also those that another runner started."""
         with self._alone():
             self._stop_in_order(processes.leaders(self.settings.home))
             processes.kill_all(self.settings.home)

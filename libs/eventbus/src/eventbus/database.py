@@ -44,7 +44,7 @@ class Database:
             self._unsynced = sqlite.unsynced(self._writer)
             self._poller = self._reader
             self.bell: Bell = Pipe(Path(f"{parsed.database}.bell"))
-            # For who was killed before he could ring.
+            # If the process was killed before it could ring.
             self.poll_s = 0.5
             self.marker = "?"  # of a parameter, on a polling connection
         elif parsed.drivername == "postgresql+psycopg":
@@ -53,7 +53,7 @@ class Database:
             self._unsynced = postgresql.unsynced(self._writer)
             self._poller = postgresql.poller(parsed)
             self.bell = Bell()
-            # For who has stored a row on another host.
+            # If another host has stored a row.
             self.poll_s = 0.02
             self.marker = "%s"
         else:

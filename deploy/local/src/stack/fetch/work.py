@@ -15,7 +15,7 @@ class Work:
     commands: Commands
     screen: Screen
     progress: dict[str, Callable[[], str]] = field(default_factory=dict)
-    """How far each part has got, for whoever asks in the middle of it."""
+    """How far each part has got, to be asked while it goes on."""
 
     def say(self, part: str) -> Callable[[str], None]:
         """Return a function that tells about one part."""
