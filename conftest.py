@@ -1,15 +1,31 @@
 """The real system for every test that asks for it: started when first wanted, on ports and in a folder of its own."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import psycopg
 import pytest
-from stack import Settings, Stack, postgres
+from stack import Settings, Stack, postgres, processes
 from stack.services import no_proxy
 
 os.environ.update(no_proxy())
+_RUN = "TEST_RUN"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Mark all that this run starts, and end it on SIGTERM as on SIGINT, which a shell's background ignores otherwise."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    if _RUN not in os.environ:
+        os.environ[_RUN] = uuid4().hex
+        config.add_cleanup(_kill_what_is_left)
+
+
+def _kill_what_is_left() -> None:
+    # The processes of an interrupted `pytest -n` are killed before they have stopped what they started.
+    processes.kill_marked({_RUN: os.environ.pop(_RUN)})
 
 
 @pytest.fixture(scope="session")

@@ -42,8 +42,7 @@ def marks(home: Path, part: str) -> dict[str, str]:
 
 def find(home: Path, part: str | None = None) -> list[psutil.Process]:
     """Return the living processes of this stack, or of one part of it: its own first, then its children."""
-    found = [p for p in psutil.process_iter() if _is_marked(p, str(home), part)]
-    return sorted(found, key=lambda p: (not _leads(p), p.pid))
+    return _marked({HOME_MARK: str(home)} if part is None else marks(home, part))
 
 
 def leaders(home: Path) -> dict[str, psutil.Process]:
@@ -66,17 +65,22 @@ def send(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
 
 def kill_all(home: Path, part: str | None = None) -> None:
     """SIGKILL every process of this stack or part and wait until the last is gone, those forked meanwhile too."""
+    kill_marked({HOME_MARK: str(home)} if part is None else marks(home, part))
+
+
+def kill_marked(marks: Mapping[str, str]) -> None:
+    """SIGKILL every process that was started with these in its environment, and wait until the last is gone."""
 
     met: set[psutil.Process] = set()
 
     def objection() -> str | None:
-        met.update(find(home, part))
+        met.update(_marked(marks))
         # One that ends loses its environment first and its ports last: it is not found any more, and still there.
         left = [process for process in met if lives(process)]
         send(left, signal.SIGKILL)
         return f"{len(left)} processes are left: {[p.pid for p in left]}" if left else None
 
-    wait_until(f"kill {part or 'everything'}", objection, timeout=20)
+    wait_until(f"kill what has {dict(marks)}", objection, timeout=20)
 
 
 def lives(process: psutil.Process) -> bool:
@@ -88,9 +92,9 @@ def lives(process: psutil.Process) -> bool:
         return False
 
 
-def _is_marked(process: psutil.Process, home: str, part: str | None) -> bool:
-    environment = _environment(process)
-    return environment.get(HOME_MARK) == home and part in (None, environment.get(PART_MARK))
+def _marked(marks: Mapping[str, str]) -> list[psutil.Process]:
+    found = [p for p in psutil.process_iter() if marks.items() <= _environment(p).items()]
+    return sorted(found, key=lambda p: (not _leads(p), p.pid))
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:
