@@ -15,7 +15,7 @@ _RUN = "TEST_RUN"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Mark all that this run starts, and end it on SIGTERM as on SIGINT, which a shell's background ignores otherwise."""
+    """Mark all that this run starts, and end it on SIGTERM as on SIGINT, which a shell's background would ignore."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     if _RUN not in os.environ:

@@ -13,7 +13,7 @@ from stack.polling import wait_until
 from stack.processes import lives
 
 _ROOT = Path(__file__).parents[1]
-# What it starts leads a session of its own, as the parts of a stack do. It cannot be interrupted, so it never tidies up.
+# What it starts leads a session of its own, as parts of a stack do. It cannot be interrupted, so it does not tidy up.
 _TEST = """
 import subprocess, threading
 from pathlib import Path
