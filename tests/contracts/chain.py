@@ -5,7 +5,7 @@ from email.message import EmailMessage
 from typing import Any
 
 from eventbus import Database, Subscription
-from eventbus.subscription import Bench
+from eventbus.worker.subscription import Bench
 from flask.testing import FlaskClient
 
 from services.notifier.tests.post_office import PostOffice

@@ -9,8 +9,8 @@ import pytest
 from billing.events import OrderPlaced
 from billing.handlers import issue_invoice
 from eventbus import Database, Outbox, outside_transaction, within_transaction
-from eventbus.inbox import Inbox
-from eventbus.subscription import Bench
+from eventbus.worker.inbox import Inbox
+from eventbus.worker.subscription import Bench
 from notifier.events import InvoiceIssued
 from notifier.handlers import mail_invoice
 from notifier.mailer import Mailer

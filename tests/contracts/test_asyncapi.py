@@ -11,7 +11,7 @@ import orders.events
 import pytest
 from eventbus import Event, consuming, kafka
 from eventbus.cloudevents import headers_of
-from eventbus.origin import Origin, retry_headers
+from eventbus.worker.origin import Origin, retry_headers
 from hypothesis import given, settings
 
 from tests.contracts.asyncapi import Document, errors, fields, inlined, pairs, required, values

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 from eventbus import Database, Event, Money, Subscription, within_transaction
-from eventbus.lag import positions
+from eventbus.operator.lag import positions
 from pydantic import BaseModel
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiokafka_otel import AIOKafkaInstrumentor
 from eventbus import Database
-from eventbus.patience import Patience
+from eventbus.process.patience import Patience
 
 from .operating import Operator
 from .support import Kafka, Recorded, Service, make_patience, metadata, unique

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 from aiokafka import ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient
 from click.testing import CliRunner
-from eventbus import dead_letters
-from eventbus.cli import main
 from eventbus.cloudevents import Headers
-from eventbus.dlq import marks
+from eventbus.operator.cli import main
+from eventbus.operator.dlq import marks
+from eventbus.worker import dead_letters
 
 from .processes import Collected
 from .support import Kafka, OrderPlaced, encoded

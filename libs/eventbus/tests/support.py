@@ -30,14 +30,14 @@ from eventbus import (
     kafka,
     retry,
 )
-from eventbus.assignment import PART as ASSIGNMENT
 from eventbus.cloudevents import Headers
-from eventbus.consuming import Consuming
-from eventbus.membership import Membership
-from eventbus.patience import Patience
-from eventbus.relay import Relay
-from eventbus.status import Status
-from eventbus.worker import Worker
+from eventbus.outbox.relay import Relay
+from eventbus.process.patience import Patience
+from eventbus.process.status import Status
+from eventbus.worker.assignment import PART as ASSIGNMENT
+from eventbus.worker.consuming import Consuming
+from eventbus.worker.membership import Membership
+from eventbus.worker.worker import Worker
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor

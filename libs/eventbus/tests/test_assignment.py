@@ -2,9 +2,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 from aiokafka import TopicPartition
-from eventbus import assignment, within_transaction
 from eventbus import kafka as bus_kafka
-from eventbus.assignment import Assignment
+from eventbus import within_transaction
+from eventbus.worker import assignment
+from eventbus.worker.assignment import Assignment
 
 from .support import Kafka, OrderPlaced, Service, encoded, eventually, status_of, unique
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from eventbus import Database, Outbox
-from eventbus.cli import main
-from eventbus.tables import outbox
+from eventbus.database.tables import outbox
+from eventbus.operator.cli import main
 from sqlalchemy import select, update
 
 from .operating import levels_restored

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from eventbus import Database, Outbox
-from eventbus.bell import Pipe
+from eventbus.database.bell import Pipe
 
 from .support import OrderPlaced
 

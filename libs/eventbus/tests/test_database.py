@@ -135,7 +135,7 @@ def test_on_sqlite_a_new_file_that_another_process_is_about_to_write_is_waited_f
     path = tmp_path / "new.db"
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    monkeypatch.setattr("eventbus.sqlite.sleep", lambda _: other.execute("ROLLBACK"))
+    monkeypatch.setattr("eventbus.database.sqlite.sleep", lambda _: other.execute("ROLLBACK"))
     database = Database(f"sqlite:///{path}")
     database.create(metadata)
     other.close()

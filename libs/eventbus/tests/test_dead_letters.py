@@ -12,9 +12,9 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import OutOfOrderSequenceNumber
 from eventbus import Poison, Transient
 from eventbus import kafka as bus_kafka
-from eventbus.dead_letters import MAX_BYTES, TOPIC_SETTINGS, DeadLetters, topic_of
-from eventbus.origin import Origin
-from eventbus.patience import Stopped
+from eventbus.process.patience import Stopped
+from eventbus.worker.dead_letters import MAX_BYTES, TOPIC_SETTINGS, DeadLetters, topic_of
+from eventbus.worker.origin import Origin
 
 from .support import Kafka, header, make_patience, unique
 

@@ -9,7 +9,7 @@ import pytest
 from aiokafka_otel.propagation import add_context, context_of, without_context
 from demo_baggage import SCENARIOS, DemoBaggage
 from eventbus import Outbox, WorkerSettings
-from eventbus.tables import outbox
+from eventbus.database.tables import outbox
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import baggage, context, propagate

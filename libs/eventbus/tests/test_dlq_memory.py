@@ -4,7 +4,7 @@ import sys
 import psutil
 import pytest
 from eventbus import within_transaction
-from eventbus.dlq import dealing, marks
+from eventbus.operator.dlq import dealing, marks
 from sqlalchemy import Connection, insert
 
 from .operating import Operator, ended, letter, process
@@ -14,7 +14,7 @@ from .support import OrderPlaced, Service, effects, effects_of, eventually, head
 # The command, killed when it is about to write its first mark; and interrupted then.
 AT_THE_FIRST_MARK = """
 import os, signal
-from eventbus.dlq import marks
+from eventbus.operator.dlq import marks
 key_of, seen = marks.key_of, []
 def send_signal(position):
     if not seen:
@@ -22,7 +22,7 @@ def send_signal(position):
     seen.append(position)
     return key_of(position)
 marks.key_of = send_signal
-from eventbus.cli import main
+from eventbus.operator.cli import main
 main()
 """
 
@@ -190,7 +190,7 @@ def test_a_broker_that_goes_away_meanwhile_is_told_in_one_line_and_nothing_is_lo
 def test_a_broker_that_hangs_is_told_in_one_line(
     operator: Operator, broker_process: psutil.Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eventbus.dlq.desk.CONNECT_TIMEOUT_S", 1)
+    monkeypatch.setattr("eventbus.operator.dlq.desk.CONNECT_TIMEOUT_S", 1)
     broker_process.suspend()
     try:
         answer = operator.dlq("list")

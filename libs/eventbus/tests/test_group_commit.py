@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from eventbus import Database
-from eventbus.group_commit import MAX_CALLERS, GroupCommit
+from eventbus.database.group_commit import MAX_CALLERS, GroupCommit
 from sqlalchemy import Column, Connection, ForeignKey, LargeBinary, MetaData, String, Table, insert, text
 from sqlalchemy.exc import IntegrityError, OperationalError, TimeoutError
 from stack.polling import wait_until

@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from eventbus import Database
-from eventbus.inbox import Inbox
+from eventbus.worker.inbox import Inbox
 
 
 def test_a_handled_message_is_known_to_its_consumer_only(database: Database) -> None:

@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import InvalidTopicError, KafkaConnectionError, NotControllerError
 from eventbus import kafka as bus_kafka
-from eventbus.patience import Stopped
+from eventbus.process.patience import Stopped
 
 from .support import Kafka, eventually, make_patience, status_of, unique
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from eventbus import Database, Poison, Subscription, Transient, outside_transaction, within_transaction
-from eventbus.tables import waiting
+from eventbus.database.tables import waiting
 from opentelemetry.trace import StatusCode
 from sqlalchemy import Connection, insert
 

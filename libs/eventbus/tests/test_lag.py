@@ -7,8 +7,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
 from eventbus import Database
-from eventbus.lag import Position, summary
-from eventbus.tables import inbox
+from eventbus.database.tables import inbox
+from eventbus.operator.lag import Position, summary
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from .operating import Answer, Operator
@@ -139,7 +139,7 @@ async def test_marks_of_transactions_and_what_was_aborted_are_not_waited_for_nor
 async def test_of_many_records_only_the_first_are_counted_one_by_one(
     kafka: Kafka, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eventbus.lag.COUNTED_ONE_BY_ONE", 2)
+    monkeypatch.setattr("eventbus.operator.lag.COUNTED_ONE_BY_ONE", 2)
     topic = await kafka.topic()
     await kafka.put(topic, an_order("o-1"))
     async with service.working(Handler().on(topic)):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from eventbus import Database, Outbox, OutboxLimit, Unavailable, limits, within_transaction
-from eventbus.tables import inbox, outbox
+from eventbus.database.tables import inbox, outbox
 from sqlalchemy import Connection, delete, event, insert
 
 from .support import Kafka, OrderPlaced, Service, count, effects, encoded, eventually, relaying, status_of

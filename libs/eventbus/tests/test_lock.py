@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from eventbus import Database, lock
-from eventbus.lock import only_one
-from eventbus.patience import Stopped
+from eventbus.outbox.lock import only_one
+from eventbus.process.patience import Stopped
 
 from .support import eventually, make_patience, status_of
 
@@ -38,7 +38,7 @@ async def test_standing_by_is_said_once_is_being_ready_and_ends_at_once_at_a_sto
     database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked_every_s = lock.STANDBY_POLL_S
-    caplog.set_level("INFO", "eventbus.lock")
+    caplog.set_level("INFO", "eventbus.outbox.lock")
     patience = make_patience(tmp_path, "relay")
     pauses: list[float] = []
     pause = patience.pause

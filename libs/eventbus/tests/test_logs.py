@@ -4,7 +4,7 @@ import sys
 from datetime import datetime
 
 import pytest
-from eventbus import logs
+from eventbus.process import logs
 
 
 def formatted(*args: object, **extra: object) -> dict[str, object]:

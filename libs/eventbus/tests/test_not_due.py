@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
-from eventbus.not_due import NotDue
-from eventbus.origin import DUE
+from eventbus.worker.not_due import NotDue
+from eventbus.worker.origin import DUE
 
 from .support import eventually
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from eventbus import Database, Outbox, within_transaction
-from eventbus.tables import inbox, outbox, waiting
+from eventbus.database.tables import inbox, outbox, waiting
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select
 
 from .processes import TinyService

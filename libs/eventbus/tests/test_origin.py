@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord
-from eventbus.origin import Origin, due_of, retry_headers
+from eventbus.worker.origin import Origin, due_of, retry_headers
 
 
 def record(*headers: tuple[str, bytes | None], timestamp: int | None = 1_700_000_000_000) -> Any:

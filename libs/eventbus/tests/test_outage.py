@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from eventbus import Database, Unavailable
-from eventbus.outage import Cause, WrongTables, cause_of
+from eventbus.database.outage import Cause, WrongTables, cause_of
 from sqlalchemy import Connection, bindparam, insert, select, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection

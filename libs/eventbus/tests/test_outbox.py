@@ -2,8 +2,8 @@ import json
 
 import pytest
 from eventbus import Database, Outbox, Receipt
-from eventbus.outbox import MAX_EVENT_BYTES
-from eventbus.tables import outbox
+from eventbus.database.tables import outbox
+from eventbus.outbox.outbox import MAX_EVENT_BYTES
 from opentelemetry.sdk.trace import TracerProvider
 from sqlalchemy import delete, select
 

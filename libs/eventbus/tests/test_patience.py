@@ -3,7 +3,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from eventbus.patience import Patience, Stopped, backoff
+from eventbus.process.patience import Patience, Stopped, backoff
 
 from .support import eventually, make_patience, status_of
 
@@ -41,7 +41,7 @@ async def test_what_is_not_to_be_retried_is_raised_at_once(patience: Patience) -
 
 
 async def test_a_stop_ends_the_tries_at_once(patience: Patience, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eventbus.patience.backoff", lambda: iter([0, 0, 0, 3600]))
+    monkeypatch.setattr("eventbus.process.patience.backoff", lambda: iter([0, 0, 0, 3600]))
     action = Flaky(patience, *(OSError() for _ in range(100)))
     trying = asyncio.create_task(patience.until_done("database", action, retry_on=(OSError,)))
     await eventually("the pauses have become long", lambda: len(action.seen) == 4)
@@ -63,7 +63,7 @@ async def test_pauses_double_up_to_five_seconds_with_jitter() -> None:
 async def test_what_worked_for_long_is_tried_again_soon(
     patience: Patience, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("eventbus.patience.WORKED_S", 0)
+    monkeypatch.setattr("eventbus.process.patience.WORKED_S", 0)
     action = Flaky(patience, *(OSError() for _ in range(6)))
     await patience.until_done("relay", action, retry_on=(OSError,))
 

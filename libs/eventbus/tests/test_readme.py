@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from eventbus.cli import dlq, main
+from eventbus.operator.cli import dlq, main
 
 from .support import Kafka, OrderPlaced, encoded, eventually, read_status, unique
 

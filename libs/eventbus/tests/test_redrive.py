@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 from aiokafka_otel.propagation import context_of
 from eventbus import Poison, kafka, within_transaction
-from eventbus.dlq import marks
+from eventbus.operator.dlq import marks
 from opentelemetry import propagate, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.propagators.composite import CompositePropagator

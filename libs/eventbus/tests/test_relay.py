@@ -12,10 +12,10 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from eventbus import Database, Outbox
 from eventbus import kafka as bus_kafka
-from eventbus.pending import Pending
-from eventbus.relay import Relay
-from eventbus.spans import Flusher
-from eventbus.tables import outbox
+from eventbus.database.tables import outbox
+from eventbus.outbox.pending import Pending
+from eventbus.outbox.relay import Relay
+from eventbus.process.spans import Flusher
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 from sqlalchemy import insert, select, text
@@ -56,7 +56,7 @@ class Seen(OrderPlaced):
 async def test_an_event_without_a_key_is_sent_without_one_to_any_partition_and_an_empty_key_is_one(
     kafka: Kafka, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "eventbus.publisher")
+    caplog.set_level("INFO", "eventbus.outbox.publisher")
     Seen.topic = await kafka.topic()
     customers = [*[None] * 60, "", "None", "ÿ"]
     with database.write() as connection:

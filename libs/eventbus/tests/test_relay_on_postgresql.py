@@ -8,9 +8,9 @@ from time import monotonic
 
 import pytest
 from eventbus import Database, Outbox, forgetting, pending
-from eventbus.lock import AdvisoryLock
-from eventbus.pending import _FIRST
-from eventbus.tables import outbox
+from eventbus.database.tables import outbox
+from eventbus.outbox.lock import AdvisoryLock
+from eventbus.outbox.pending import _FIRST
 from sqlalchemy import Connection, text
 
 from .support import HANGS_AFTER_S, Kafka, OrderPlaced, count, eventually, header, relaying, status_of

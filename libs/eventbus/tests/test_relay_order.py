@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaTimeoutError
 from eventbus import Database
 from eventbus import kafka as bus_kafka
-from eventbus.tables import outbox
+from eventbus.database.tables import outbox
 from sqlalchemy import insert, select
 
 from .support import Kafka, count, eventually, header, relaying, status_of, unique

@@ -12,11 +12,11 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from eventbus import Database, Outbox, forgetting, publishers
 from eventbus import kafka as bus_kafka
-from eventbus.line import Line
-from eventbus.pending import Pending, Row
-from eventbus.publishers import Publishers
-from eventbus.spans import Flusher
-from eventbus.tables import outbox
+from eventbus.database.tables import outbox
+from eventbus.outbox.line import Line
+from eventbus.outbox.pending import Pending, Row
+from eventbus.outbox.publishers import Publishers
+from eventbus.process.spans import Flusher
 
 from .support import HANGS_AFTER_S, Kafka, OrderPlaced, count, eventually, header, relaying
 

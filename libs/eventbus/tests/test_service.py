@@ -9,8 +9,8 @@ import pytest
 from aiokafka.errors import KafkaError
 from eventbus import Database, Outbox, service, within_transaction
 from eventbus import kafka as bus_kafka
+from eventbus.database.tables import outbox
 from eventbus.scenarios import Scenarios
-from eventbus.tables import outbox
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from sqlalchemy import text
 

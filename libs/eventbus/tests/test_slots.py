@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from eventbus import Database, Poison, Subscription, Transient, Unavailable, outside_transaction
-from eventbus.offsets import Offsets
-from eventbus.spans import Flusher
-from eventbus.subscription import within_transaction
+from eventbus.process.spans import Flusher
+from eventbus.worker.offsets import Offsets
+from eventbus.worker.subscription import within_transaction
 from sqlalchemy import Connection, insert
 
 from .support import (
@@ -98,7 +98,7 @@ async def test_as_many_messages_are_in_hand_as_there_are_slots(
 async def test_messages_of_one_key_are_handled_in_order_and_never_two_at_a_time(
     slots: int, kafka: Kafka, database: Database, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eventbus.worker.TURN_S", 0.001)  # so that lanes are left with what others have done
+    monkeypatch.setattr("eventbus.worker.worker.TURN_S", 0.001)  # so that lanes are left with what others have done
     service.settings = {"worker_slots": slots}
     topic = await kafka.topic("parcels")
     # One key has half of the messages.
@@ -167,7 +167,7 @@ async def test_an_outage_in_one_slot_costs_no_other_one_and_is_tried_again(
 async def test_nothing_is_committed_behind_what_is_not_done(
     kafka: Kafka, database: Database, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eventbus.worker.TURN_S", 0)  # one message of each slot
+    monkeypatch.setattr("eventbus.worker.worker.TURN_S", 0)  # one message of each slot
     topic = await kafka.topic("parcels")
     # Of the second key the last one stands behind what the first key has left to do.
     await kafka.put(topic, *moves("p-1", 1, 2), *moves("p-2", 1, 2))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from eventbus.errors import Poison
-from eventbus.spans import Flusher, mark_failed
+from eventbus.process.spans import Flusher, mark_failed
 from opentelemetry.instrumentation.auto_instrumentation._load import _load_distro
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
@@ -32,7 +32,7 @@ def provider(collected: Collected, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     provider = TracerProvider()
     exporter = Exporter(endpoint=f"{collected.endpoint}/v1/traces")
     provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=3_600_000))
-    monkeypatch.setattr("eventbus.spans.trace.get_tracer_provider", lambda: provider)
+    monkeypatch.setattr("eventbus.process.spans.trace.get_tracer_provider", lambda: provider)
     yield provider
     provider.shutdown()
 
@@ -135,7 +135,7 @@ def test_a_flush_is_done_although_spans_go_on_to_end(collected: Collected, monke
     provider = TracerProvider()
     busy = Busy(provider, collected)
     provider.add_span_processor(BatchSpanProcessor(busy, schedule_delay_millis=3_600_000))
-    monkeypatch.setattr("eventbus.spans.trace.get_tracer_provider", lambda: provider)
+    monkeypatch.setattr("eventbus.process.spans.trace.get_tracer_provider", lambda: provider)
     a_span(provider, "first")
     flushed = [Flusher(timeout=60).flush() for _ in range(10)]
     left, busy.left = busy.left, 0

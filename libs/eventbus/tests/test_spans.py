@@ -12,10 +12,10 @@ from aiokafka_otel import AIOKafkaInstrumentor
 from eventbus import Database, outside_transaction
 from eventbus.cloudevents import Message
 from eventbus.errors import Poison, Transient, describe
-from eventbus.inbox import Inbox
-from eventbus.outbox import Outbox
-from eventbus.spans import Flusher, mark_failed
-from eventbus.subscription import Bench
+from eventbus.outbox.outbox import Outbox
+from eventbus.process.spans import Flusher, mark_failed
+from eventbus.worker.inbox import Inbox
+from eventbus.worker.subscription import Bench
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
@@ -53,7 +53,7 @@ def provider(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """A tracer whose spans are exported by a flush, or in an hour."""
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(collector, schedule_delay_millis=3_600_000))
-    monkeypatch.setattr("eventbus.spans.trace.get_tracer_provider", lambda: provider)
+    monkeypatch.setattr("eventbus.process.spans.trace.get_tracer_provider", lambda: provider)
     yield provider
     collector.here.set()
     provider.shutdown()
@@ -163,7 +163,7 @@ def test_a_child_process_exports_by_itself() -> None:
     """As gunicorn's do, where the parent has flushed before."""
     program = """
 import os
-from eventbus.spans import Flusher
+from eventbus.process.spans import Flusher
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor

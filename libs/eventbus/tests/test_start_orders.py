@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from eventbus import Database, lag
-from eventbus.tables import inbox
+from eventbus.database.tables import inbox
 from stack import Settings, Stack
 
 from .processes import TinyService

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from eventbus.status import Status
+from eventbus.process.status import Status
 
 
 def read(file: Path) -> object:

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 from eventbus import Database, stopping
-from eventbus.spans import FLUSH_TIMEOUT_S
-from eventbus.stopping import bounded_stop
-from eventbus.tables import inbox, outbox
+from eventbus.database.tables import inbox, outbox
+from eventbus.process.spans import FLUSH_TIMEOUT_S
+from eventbus.process.stopping import bounded_stop
 
 from .processes import TinyService
 from .support import Kafka, OrderPlaced, count, encoded, eventually, unique

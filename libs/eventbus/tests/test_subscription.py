@@ -13,10 +13,10 @@ from eventbus import (
     within_transaction,
 )
 from eventbus.cloudevents import Message
-from eventbus.inbox import Inbox
-from eventbus.outbox import MAX_EVENT_BYTES
-from eventbus.subscription import Bench, Outcome, by_type
-from eventbus.tables import inbox, outbox
+from eventbus.database.tables import inbox, outbox
+from eventbus.outbox.outbox import MAX_EVENT_BYTES
+from eventbus.worker.inbox import Inbox
+from eventbus.worker.subscription import Bench, Outcome, by_type
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import OperationalError
 

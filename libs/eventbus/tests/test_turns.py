@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 from eventbus import Database, Event, Poison, Subscription, Transient, outside_transaction, within_transaction
-from eventbus.tables import inbox
+from eventbus.database.tables import inbox
 from opentelemetry.trace import StatusCode
 from sqlalchemy import Connection, event, insert, text
 from sqlalchemy.exc import OperationalError
@@ -32,7 +32,7 @@ MANY = [f"o-{number:02}" for number in range(50)]
 
 @pytest.fixture(autouse=True)
 def _all_in_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eventbus.worker.TURN_S", 60)
+    monkeypatch.setattr("eventbus.worker.worker.TURN_S", 60)
 
 
 class Handler:

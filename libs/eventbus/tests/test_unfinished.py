@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from eventbus import Database, Poison, Transient, Unavailable
-from eventbus.tables import inbox, unfinished
-from eventbus.unfinished import FEWEST_DEATHS, SUSPECTS, Unfinished, WorkerKilled
+from eventbus.database.tables import inbox, unfinished
+from eventbus.worker.unfinished import FEWEST_DEATHS, SUSPECTS, Unfinished, WorkerKilled
 from sqlalchemy.exc import OperationalError
 
 from .processes import TinyService

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from eventbus import kafka as bus_kafka
-from eventbus.watchdog import HANDLER_S, Progress, Watchdog, watched_loop
+from eventbus.process.watchdog import HANDLER_S, Progress, Watchdog, watched_loop
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from .support import HANGS_AFTER_S, Kafka, OrderPlaced, encoded, unique
@@ -144,7 +144,7 @@ class Clock(threading.Event):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
     monkeypatch.setattr(Clock, "seconds", 0)
-    monkeypatch.setattr("eventbus.watchdog.threading", SimpleNamespace(Event=Clock, Thread=threading.Thread))
+    monkeypatch.setattr("eventbus.process.watchdog.threading", SimpleNamespace(Event=Clock, Thread=threading.Thread))
     return Clock
 
 
@@ -182,8 +182,8 @@ def test_an_event_loop_that_beats_is_left_alone(clock: type[Clock], monkeypatch:
 def test_a_process_that_hangs_ends_with_1_and_says_where_it_hung() -> None:
     program = """
 import time
-from eventbus import logs
-from eventbus.watchdog import watched_loop
+from eventbus.process import logs
+from eventbus.process.watchdog import watched_loop
 logs.configure()
 def the_culprit():
     time.sleep(60)

@@ -16,19 +16,19 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaConnectionError
 from eventbus import Database, Event, Outbox, Subscription, outside_transaction, within_transaction
-from eventbus.dead_letters import DeadLetters
+from eventbus.database.outage import WrongTables
+from eventbus.database.tables import inbox, unfinished
 from eventbus.errors import Poison, Transient, Unavailable
-from eventbus.inbox import Inbox
-from eventbus.key_order import KeyOrder
-from eventbus.membership import Fenced, Membership
-from eventbus.offsets import Offsets
-from eventbus.outage import WrongTables
-from eventbus.retry import Retry
-from eventbus.subscription import Bench
-from eventbus.tables import inbox, unfinished
-from eventbus.unfinished import Unfinished
-from eventbus.watchdog import Progress
-from eventbus.worker import Worker
+from eventbus.process.watchdog import Progress
+from eventbus.worker.dead_letters import DeadLetters
+from eventbus.worker.inbox import Inbox
+from eventbus.worker.key_order import KeyOrder
+from eventbus.worker.membership import Fenced, Membership
+from eventbus.worker.offsets import Offsets
+from eventbus.worker.retry import Retry
+from eventbus.worker.subscription import Bench
+from eventbus.worker.unfinished import Unfinished
+from eventbus.worker.worker import Worker
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import StatusCode
 from sqlalchemy import Connection, bindparam, insert, select, text
@@ -302,7 +302,7 @@ async def test_a_try_waits_for_its_delay_while_its_partition_comes_and_goes(
                 raise Transient("not yet")
 
     service.settings = {"retry_delay_s": 8}
-    caplog.set_level("INFO", "eventbus.worker")
+    caplog.set_level("INFO", "eventbus.worker.worker")
     topic = await kafka.topic()
     handler = FailsOnce()
     await kafka.put(topic, *orders(*(f"o-{number}" for number in range(6))))
@@ -736,7 +736,7 @@ async def join_one_after_the_other(
     service: Service, topic: str, caplog: pytest.LogCaptureFixture, *instance_ids: str
 ) -> list[Running]:
     """Start members of the group, each when those before it have their partitions."""
-    caplog.set_level("INFO", "eventbus.worker")
+    caplog.set_level("INFO", "eventbus.worker.worker")
     members: list[Running] = []
     for instance_id in instance_ids:
         patience = make_patience(service.folder)
@@ -809,7 +809,7 @@ def work(consumer: FakeConsumer, service: Service, patience: Any, subscriptions:
 async def test_offsets_that_cannot_be_committed_are_kept_and_committed_later(
     error: Exception, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
-    monkeypatch.setattr("eventbus.offsets.COMMIT_AGAIN_AFTER_S", 0.3)
+    monkeypatch.setattr("eventbus.worker.offsets.COMMIT_AGAIN_AFTER_S", 0.3)
     consumer = FakeConsumer("orders", error)
     patience = make_patience(tmp_path)
     worker = work(consumer, service, patience, [Handler().on("orders")])
@@ -828,7 +828,7 @@ async def test_offsets_that_cannot_be_committed_are_kept_and_committed_later(
 async def test_offsets_of_partitions_that_have_gone_are_forgotten(
     error: Exception, service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("eventbus.offsets.COMMIT_AGAIN_AFTER_S", 0.3)
+    monkeypatch.setattr("eventbus.worker.offsets.COMMIT_AGAIN_AFTER_S", 0.3)
     consumer = FakeConsumer("orders", error)
     consumer.lose_at_first_commit = {TopicPartition("orders", 0)}
     patience = make_patience(tmp_path)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from eventbus import Database, Event, Transient, WorkerSettings, read_settings, run, within_transaction
-from eventbus.watchdog import end_process
+from eventbus.process.watchdog import end_process
 from pydantic import Field
 from sqlalchemy import Connection
 

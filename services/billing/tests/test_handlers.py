@@ -9,8 +9,8 @@ from threading import Barrier
 import pytest
 from eventbus import Database, Outbox, Poison, Subscription, tables, within_transaction
 from eventbus.cloudevents import Message
-from eventbus.inbox import Inbox
-from eventbus.subscription import Bench, Outcome
+from eventbus.worker.inbox import Inbox
+from eventbus.worker.subscription import Bench, Outcome
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import pytest
 from eventbus import Database, Outbox, Poison, Subscription, Transient, outside_transaction
 from eventbus.cloudevents import Message
-from eventbus.inbox import Inbox
-from eventbus.subscription import Bench, Outcome
+from eventbus.worker.inbox import Inbox
+from eventbus.worker.subscription import Bench, Outcome
 from services.notifier.tests.post_office import PostOffice
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError

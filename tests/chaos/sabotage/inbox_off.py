@@ -1,6 +1,6 @@
 """Nothing is remembered: every repeat is handled again."""
 
-from eventbus.inbox import Inbox
+from eventbus.worker.inbox import Inbox
 
 
 def apply() -> None:

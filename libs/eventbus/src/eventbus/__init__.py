@@ -3,17 +3,17 @@
 A service declares its events, its handlers and its tables; everything between the database and the broker is here.
 """
 
-from eventbus.database import Database
+from eventbus.database.database import Database
+from eventbus.database.outage import is_message_fault
 from eventbus.errors import Poison, Transient, Unavailable
 from eventbus.event import Event, Money
 from eventbus.housekeeping import Retention
-from eventbus.limits import OutboxLimit
-from eventbus.outage import is_message_fault
-from eventbus.outbox import Outbox, Receipt
+from eventbus.outbox.limits import OutboxLimit
+from eventbus.outbox.outbox import Outbox, Receipt
 from eventbus.scenarios import Fault
 from eventbus.service import run
 from eventbus.settings import DATABASE_URL, OutboxSettings, WorkerSettings, read_settings
-from eventbus.subscription import Subscription, outside_transaction, within_transaction
+from eventbus.worker.subscription import Subscription, outside_transaction, within_transaction
 
 __all__ = [
     "DATABASE_URL",

@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Column, delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from eventbus import dead_letters, kafka
-from eventbus.database import Database
-from eventbus.patience import Patience, Stopped
-from eventbus.tables import inbox, unfinished, waiting
+from eventbus import kafka
+from eventbus.database.database import Database
+from eventbus.database.tables import inbox, unfinished, waiting
+from eventbus.process.patience import Patience, Stopped
+from eventbus.worker import dead_letters
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import KafkaError, NotControllerError, TopicAlreadyExistsError, for_code
 
-from eventbus.patience import Patience
+from eventbus.process.patience import Patience
 
 log = logging.getLogger(__name__)
 

@@ -9,22 +9,24 @@ from collections.abc import Callable, Mapping, Sequence
 import uvloop
 from aiokafka.errors import KafkaError
 
-from eventbus import consuming, kafka, logs, watchdog
-from eventbus.assignment import PART as ASSIGNMENT
-from eventbus.consuming import Consuming
-from eventbus.database import Database
+from eventbus import kafka
+from eventbus.database.database import Database
+from eventbus.database.outage import WrongTables
 from eventbus.event import Event
-from eventbus.garbage import calm_garbage_collection
 from eventbus.housekeeping import INBOX, UNFINISHED, WAITING, Retention, keep_house
-from eventbus.membership import Fenced, Membership
-from eventbus.outage import WrongTables
-from eventbus.patience import Patience, Stopped
-from eventbus.relay import Relay
+from eventbus.outbox.relay import Relay
+from eventbus.process import logs, watchdog
+from eventbus.process.garbage import calm_garbage_collection
+from eventbus.process.patience import Patience, Stopped
+from eventbus.process.status import BEAT_EVERY_S, Status
+from eventbus.process.stopping import bounded_stop
 from eventbus.scenarios import Fault, Scenarios
 from eventbus.settings import WorkerSettings
-from eventbus.status import BEAT_EVERY_S, Status
-from eventbus.stopping import bounded_stop
-from eventbus.subscription import Subscription, by_type
+from eventbus.worker import consuming
+from eventbus.worker.assignment import PART as ASSIGNMENT
+from eventbus.worker.consuming import Consuming
+from eventbus.worker.membership import Fenced, Membership
+from eventbus.worker.subscription import Subscription, by_type
 
 log = logging.getLogger(__name__)
 

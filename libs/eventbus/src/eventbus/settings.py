@@ -7,8 +7,8 @@ from typing import Literal, TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from eventbus.limits import MAX_ROWS, MIN_FREE_DISK_MB, OutboxLimit
-from eventbus.subscription import EFFECTS_AT_ONCE
+from eventbus.outbox.limits import MAX_ROWS, MIN_FREE_DISK_MB, OutboxLimit
+from eventbus.worker.subscription import EFFECTS_AT_ONCE
 
 S = TypeVar("S", bound=BaseSettings)
 

@@ -1,4 +1,4 @@
-"""What the exporter tells `eventbus.spans`: how many finished spans this process has lost, and when a batch is done.
+"""What the exporter tells `eventbus.process.spans`: how many spans this process has lost, and when a batch is done.
 
 A package of its own, and no SDK in it: OpenTelemetry loads exporters before it instruments anything.
 """

@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from eventbus import read_settings
-from eventbus.garbage import calm_garbage_collection
+from eventbus.process.garbage import calm_garbage_collection
 from gunicorn.glogging import Logger
 
 from orders.config import WebConfig
@@ -35,7 +35,7 @@ logger_class = NoAccessLog
 logconfig_dict = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "eventbus.logs.formatter"}},
+    "formatters": {"json": {"()": "eventbus.process.logs.formatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"level": "INFO", "handlers": ["stderr"]},
     "loggers": {

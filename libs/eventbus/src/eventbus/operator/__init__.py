@@ -1,0 +1,1 @@
+"""The command `eventbus`, for people: nothing that a running service imports."""
