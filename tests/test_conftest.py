@@ -33,7 +33,7 @@ def test_which_hangs():
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     (tmp_path / "test_it.py").write_text(_TEST)
-    environment = {name: value for name, value in os.environ.items() if name != "TEST_RUN" and "XDIST" not in name}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TEST_RUN", "PYTEST_"))}
     command = [
         sys.executable,
         "-m",

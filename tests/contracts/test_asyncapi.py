@@ -9,8 +9,9 @@ import billing.events
 import notifier.events
 import orders.events
 import pytest
-from eventbus import Event, consuming, kafka
+from eventbus import Event, kafka
 from eventbus.cloudevents import headers_of
+from eventbus.worker import consuming
 from eventbus.worker.origin import Origin, retry_headers
 from hypothesis import given, settings
 

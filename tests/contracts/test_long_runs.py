@@ -13,7 +13,8 @@ import billing.store
 import notifier.store
 import orders.store
 import pytest
-from eventbus import Database, tables
+from eventbus import Database
+from eventbus.database import tables
 from sqlalchemy import MetaData, insert, select
 
 from tests.e2e.polling import poll_until

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eventbus import Database, Event, tables
+from eventbus import Database, Event
 from eventbus.cloudevents import Message, decode
+from eventbus.database import tables
 
 EXAMPLES = Path(__file__).parent / "examples"
 

@@ -8,8 +8,8 @@ from aiokafka_otel import AIOKafkaInstrumentor
 from eventbus import Database
 from eventbus.process.patience import Patience
 
-from .operating import Operator
-from .support import Kafka, Recorded, Service, make_patience, metadata, unique
+from libs.eventbus.tests.operating import Operator
+from libs.eventbus.tests.support import Kafka, Recorded, Service, make_patience, metadata, unique
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from eventbus.operator.cli import main
 from eventbus.operator.dlq import marks
 from eventbus.worker import dead_letters
 
-from .processes import Collected
-from .support import Kafka, OrderPlaced, encoded
+from libs.eventbus.tests.processes import Collected
+from libs.eventbus.tests.support import Kafka, OrderPlaced, encoded
 
 T = TypeVar("T")
 

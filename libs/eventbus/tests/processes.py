@@ -16,7 +16,7 @@ from typing import Any
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from .support import eventually, read_status, unique
+from libs.eventbus.tests.support import eventually, read_status, unique
 
 TINY_SERVICE = Path(__file__).with_name("tiny_service.py")
 

@@ -25,15 +25,13 @@ from eventbus import (
     Subscription,
     WorkerSettings,
     cloudevents,
-    consuming,
-    dead_letters,
     kafka,
-    retry,
 )
 from eventbus.cloudevents import Headers
 from eventbus.outbox.relay import Relay
 from eventbus.process.patience import Patience
 from eventbus.process.status import Status
+from eventbus.worker import consuming, dead_letters, retry
 from eventbus.worker.assignment import PART as ASSIGNMENT
 from eventbus.worker.consuming import Consuming
 from eventbus.worker.membership import Membership

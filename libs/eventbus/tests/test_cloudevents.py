@@ -7,7 +7,7 @@ import pytest
 from eventbus import Poison
 from eventbus.cloudevents import MAX_IDENTITY_LENGTH, Headers, Message, decode, headers_of
 
-from .support import OrderPlaced, encoded
+from libs.eventbus.tests.support import OrderPlaced, encoded
 
 TYPES = {OrderPlaced.type: OrderPlaced}
 ORDER = OrderPlaced(order_id="o-1")

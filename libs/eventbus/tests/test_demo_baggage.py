@@ -17,7 +17,7 @@ from opentelemetry.context import Context
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from .support import Database, OrderPlaced
+from libs.eventbus.tests.support import Database, OrderPlaced
 
 POISON = "demo.scenario=billing-poison"
 SETTINGS = {

@@ -6,7 +6,7 @@ import pytest
 from eventbus import Event, Money
 from pydantic import ValidationError
 
-from .support import OrderPlaced
+from libs.eventbus.tests.support import OrderPlaced
 
 
 class Priced(Event):

@@ -6,16 +6,17 @@ from itertools import pairwise
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from eventbus import Database, Retention, consuming, housekeeping
+from eventbus import Database, Retention, housekeeping
 from eventbus import kafka as bus_kafka
 from eventbus.database.tables import inbox
 from eventbus.housekeeping import BATCH, INBOX, keep_house, remove_some
 from eventbus.process.patience import Patience
+from eventbus.worker import consuming
 from eventbus.worker.dead_letters import topic_of as letters_topic_of
 from eventbus.worker.retry import topic_of as retry_topic_of
 from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, insert, select
 
-from .support import Kafka, count, eventually, running, unchangeable, unique
+from libs.eventbus.tests.support import Kafka, count, eventually, running, unchangeable, unique
 
 DAY = timedelta(days=1)
 metadata = MetaData()

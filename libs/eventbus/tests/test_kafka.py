@@ -12,7 +12,7 @@ from aiokafka.errors import InvalidTopicError, KafkaConnectionError, NotControll
 from eventbus import kafka as bus_kafka
 from eventbus.process.patience import Stopped
 
-from .support import Kafka, eventually, make_patience, status_of, unique
+from libs.eventbus.tests.support import Kafka, eventually, make_patience, status_of, unique
 
 
 async def partitions(kafka: Kafka, topic: str) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from eventbus.operator.cli import dlq, main
 
-from .support import Kafka, OrderPlaced, encoded, eventually, read_status, unique
+from libs.eventbus.tests.support import Kafka, OrderPlaced, encoded, eventually, read_status, unique
 
 README = Path(__file__).parents[1] / "README.md"
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"

@@ -11,7 +11,7 @@ from opentelemetry import baggage, context
 from opentelemetry.context import Context
 from opentelemetry.trace import set_span_in_context
 
-from .support import Recorded
+from libs.eventbus.tests.support import Recorded
 
 FAULTS = {
     "billing-fails-twice": Fault(Transient, tries=2),

@@ -14,8 +14,18 @@ from eventbus.scenarios import Scenarios
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from sqlalchemy import text
 
-from .processes import TinyService, collecting
-from .support import Kafka, OrderPlaced, count, encoded, eventually, header, read_status, unique, worker_settings
+from libs.eventbus.tests.processes import TinyService, collecting
+from libs.eventbus.tests.support import (
+    Kafka,
+    OrderPlaced,
+    count,
+    encoded,
+    eventually,
+    header,
+    read_status,
+    unique,
+    worker_settings,
+)
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SPAN_ID = "b7ad6b7169203331"

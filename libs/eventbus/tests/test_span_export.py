@@ -17,7 +17,7 @@ from opentelemetry.trace import Status, StatusCode
 from span_export import lost
 from span_export.otlp import Exporter
 
-from .processes import Collected, collecting
+from libs.eventbus.tests.processes import Collected, collecting
 
 
 @pytest.fixture

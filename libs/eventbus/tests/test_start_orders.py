@@ -11,13 +11,14 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
-from eventbus import Database, lag
+from eventbus import Database
 from eventbus.database.tables import inbox
+from eventbus.operator import lag
 from stack import Settings, Stack
 
-from .processes import TinyService
-from .support import count, eventually
-from .test_relay import store
+from libs.eventbus.tests.outbox.test_relay import store
+from libs.eventbus.tests.processes import TinyService
+from libs.eventbus.tests.support import count, eventually
 
 PARTS = ("broker", "shop", "billing", "notifier")
 SHORT = [PARTS, ("billing", "broker", "notifier", "shop"), ("notifier", "billing", "shop", "broker")]

@@ -7,8 +7,9 @@ from decimal import Decimal
 from threading import Barrier
 
 import pytest
-from eventbus import Database, Outbox, Poison, Subscription, tables, within_transaction
+from eventbus import Database, Outbox, Poison, Subscription, within_transaction
 from eventbus.cloudevents import Message
+from eventbus.database import tables
 from eventbus.worker.inbox import Inbox
 from eventbus.worker.subscription import Bench, Outcome
 from hypothesis import given

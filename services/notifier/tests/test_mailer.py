@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 
 import pytest
-from eventbus import Poison, Transient, Unavailable, logs
+from eventbus import Poison, Transient, Unavailable
+from eventbus.process import logs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider

@@ -10,7 +10,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from eventbus import Database, Event, Outbox, Receipt, Unavailable, tables
+from eventbus import Database, Event, Outbox, Receipt, Unavailable
+from eventbus.database import tables
 from flask import Flask
 from flask.testing import FlaskClient
 from opentelemetry.instrumentation.flask import FlaskInstrumentor

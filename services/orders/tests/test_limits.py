@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 import requests
-from eventbus import Database, OutboxLimit, limits, tables
+from eventbus import Database, OutboxLimit
+from eventbus.database import tables
+from eventbus.outbox import limits
 from flask.testing import FlaskClient
 from sqlalchemy import delete, text
 
