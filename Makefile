@@ -63,6 +63,7 @@ check: $(UV_READY) ## lint, format and types
 	$(UV) run --frozen ruff check
 	$(UV) run --frozen ruff format --check
 	$(UV) run --frozen mypy
+	$(UV) run --frozen lint-imports
 
 .PHONY: test
 test: check ## all tests, on a stack of their own

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any
 
-from eventbus import Database, Subscription
-from eventbus.worker.subscription import Bench
+import billing.events
+import notifier.events
+from eventbus import Database
+from eventbus.testing import LocalWorker
 from flask.testing import FlaskClient
 
 from services.notifier.tests.post_office import PostOffice
@@ -18,10 +20,8 @@ class Chain:
 
     web: FlaskClient
     orders: Database
-    billing: Bench
-    bill: Subscription
-    notifier: Bench
-    notify: Subscription
+    billing: LocalWorker
+    notifier: LocalWorker
     office: PostOffice
 
     def order(self, request: dict[str, Any]) -> Wire | None:
@@ -32,10 +32,12 @@ class Chain:
 
     def invoice(self, order: Wire) -> Wire:
         """Bill an order; return what that announces."""
-        self.bill.apply(self.billing, order.read_as(self.bill.event_type))
+        message = order.read_as(billing.events.OrderPlaced)
+        self.billing.deliver(message.event, event_id=message.id)
         return in_outbox(self.billing.database)[-1]
 
     def mail(self, invoice: Wire) -> EmailMessage:
         """Mail an invoice; return the e-mail as the mail server took it."""
-        self.notify.apply(self.notifier, invoice.read_as(self.notify.event_type))
+        message = invoice.read_as(notifier.events.InvoiceIssued)
+        self.notifier.deliver(message.event, event_id=message.id)
         return self.office.mails[-1]

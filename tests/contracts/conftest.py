@@ -8,9 +8,8 @@ import orders.store
 import pytest
 from billing.events import OrderPlaced
 from billing.handlers import issue_invoice
-from eventbus import Database, Outbox, outside_transaction, within_transaction
-from eventbus.worker.inbox import Inbox
-from eventbus.worker.subscription import Bench
+from eventbus import Database, outside_transaction, within_transaction
+from eventbus.testing import LocalWorker
 from notifier.events import InvoiceIssued
 from notifier.handlers import mail_invoice
 from notifier.mailer import Mailer
@@ -34,10 +33,14 @@ def chain(new_database: Callable[[], str]) -> Iterator[Chain]:
         yield Chain(
             web=create_app(databases["orders"]).test_client(),
             orders=databases["orders"],
-            billing=Bench(databases["billing"], Inbox("billing"), Outbox("billing")),
-            bill=within_transaction(OrderPlaced, issue_invoice, billing.store.Ledger),
-            notifier=Bench(databases["notifier"], Inbox("notifier"), Outbox("notifier")),
-            notify=outside_transaction(InvoiceIssued, mail_invoice, mailer, record=notifier.store.note_sent),
+            billing=LocalWorker(
+                "billing", databases["billing"], within_transaction(OrderPlaced, issue_invoice, billing.store.Ledger)
+            ),
+            notifier=LocalWorker(
+                "notifier",
+                databases["notifier"],
+                outside_transaction(InvoiceIssued, mail_invoice, mailer, record=notifier.store.note_sent),
+            ),
             office=office,
         )
     server.stop()

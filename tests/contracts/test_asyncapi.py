@@ -11,7 +11,7 @@ import orders.events
 import pytest
 from eventbus import Event, kafka
 from eventbus.cloudevents import headers_of
-from eventbus.worker import consuming
+from eventbus.worker.consume import topics_of
 from eventbus.worker.origin import Origin, retry_headers
 from hypothesis import given, settings
 
@@ -165,7 +165,7 @@ def test_the_headers_are_those_of_the_bus(document: Document) -> None:
 
 @pytest.mark.parametrize("topic", ["orders", "invoices", *(f"{g}.{kind}" for g in GROUPS for kind in ("retry", "dlq"))])
 def test_the_topics_are_made_as_the_document_says(document: Document, topic: str) -> None:
-    own = {name: each for group in GROUPS for name, each in consuming.topics_of(group).items()}
+    own = {name: each for group in GROUPS for name, each in topics_of(group).items()}
     made = {**kafka.kept_for(kafka.RETENTION), **own.get(topic, {})}
     said = document.kafka(topic)
 
@@ -179,7 +179,7 @@ def text(value: Any) -> str:
 
 
 def test_every_topic_of_the_services_is_in_the_document(document: Document) -> None:
-    aside = {name for group in GROUPS for name in consuming.topics_of(group) if not name.endswith(".done")}
+    aside = {name for group in GROUPS for name in topics_of(group) if not name.endswith(".done")}
 
     assert document.channels.keys() == {each.topic for each in CLASSES} | aside
 

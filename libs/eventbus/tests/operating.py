@@ -18,7 +18,6 @@ from aiokafka.admin import AIOKafkaAdminClient
 from click.testing import CliRunner
 from eventbus.cloudevents import Headers
 from eventbus.operator.cli import main
-from eventbus.operator.dlq import marks
 from eventbus.worker import dead_letters
 
 from libs.eventbus.tests.processes import Collected
@@ -122,7 +121,7 @@ class Operator:
 
     def marked(self) -> list[str]:
         """Return which letters are remembered as dealt with."""
-        latest = {record.key: record.value for record in self.records(marks.topic_of(self.letters))}
+        latest = {record.key: record.value for record in self.records(dead_letters.resolved_topic_of(self.letters))}
         return [key.decode() for key, value in latest.items() if key and value is not None]
 
     def until_the_broker_works(self) -> None:

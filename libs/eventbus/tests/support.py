@@ -31,10 +31,10 @@ from eventbus.cloudevents import Headers
 from eventbus.outbox.relay import Relay
 from eventbus.process.patience import Patience
 from eventbus.process.status import Status
-from eventbus.worker import consuming, dead_letters, retry
+from eventbus.worker import dead_letters, retry
 from eventbus.worker.assignment import PART as ASSIGNMENT
-from eventbus.worker.consuming import Consuming
-from eventbus.worker.membership import Membership
+from eventbus.worker.consume import consume, topics_of
+from eventbus.worker.group import Group
 from eventbus.worker.worker import Worker
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -341,8 +341,8 @@ class Service:
 
     async def _work(self, patience: Patience, subscriptions: tuple[Subscription, ...], instance_id: str) -> None:
         config = worker_settings(self.broker, self.folder, instance_id=instance_id, **self.settings)
-        await kafka.create_topics(self.broker, consuming.topics_of(self.group), patience)
-        await Consuming(self.group, config, self.database, subscriptions, patience, Membership()).run()
+        await kafka.create_topics(self.broker, topics_of(self.group), patience)
+        await consume(Group(self.group, config, self.database, subscriptions), patience)
 
 
 def worker_settings(broker: str, folder: Path, **settings: Any) -> WorkerSettings:

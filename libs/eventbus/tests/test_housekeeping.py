@@ -9,9 +9,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from eventbus import Database, Retention, housekeeping
 from eventbus import kafka as bus_kafka
 from eventbus.database.tables import inbox
-from eventbus.housekeeping import BATCH, INBOX, keep_house, remove_some
+from eventbus.housekeeping import BATCH, INBOX, remove_old_rows, remove_some
 from eventbus.process.patience import Patience
-from eventbus.worker import consuming
+from eventbus.worker.consume import topics_of
 from eventbus.worker.dead_letters import topic_of as letters_topic_of
 from eventbus.worker.retry import topic_of as retry_topic_of
 from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, insert, select
@@ -84,7 +84,7 @@ async def test_all_that_is_too_old_is_gone_after_one_pass_by_each_rule(
     monkeypatch.setattr(housekeeping, "PAUSE_S", 0.001)
     caplog.set_level(logging.INFO)
     visit(database, *[20 * DAY] * 5, *[5 * DAY] * 3, *((11 + number / 1000) * DAY for number in range(3 * BATCH)))
-    async with running(patience, keep_house(database, [VISITS, NAMES], patience)):
+    async with running(patience, remove_old_rows(database, [VISITS, NAMES], patience)):
         await eventually("one pass is over", lambda: names(database) == [None] * 3)
 
     told = [record for record in caplog.records if record.message == "removed"]
@@ -98,7 +98,7 @@ async def test_what_one_pass_leaves_is_removed_soon(
     for name, value in (("BATCHES_OF_A_PASS", 1), ("PAUSE_S", 0.001), ("SOON_S", 0.01)):
         monkeypatch.setattr(housekeeping, name, value)
     visit(database, *((11 + number / 1000) * DAY for number in range(3 * BATCH)))
-    async with running(patience, keep_house(database, [VISITS], patience)):
+    async with running(patience, remove_old_rows(database, [VISITS], patience)):
         await eventually("three passes are over", lambda: names(database) == [])
 
 
@@ -107,7 +107,7 @@ async def test_rows_that_grow_old_later_are_removed_later(
 ) -> None:
     monkeypatch.setattr(housekeeping, "EVERY_S", 0.01)
     database.create(metadata)
-    async with running(patience, keep_house(database, [VISITS], patience)):
+    async with running(patience, remove_old_rows(database, [VISITS], patience)):
         visit(database, 11 * DAY)
         await eventually("the row is gone", lambda: names(database) == [])
 
@@ -119,7 +119,7 @@ async def test_a_rule_that_fails_is_logged_and_neither_ends_the_others_nor_the_p
     missing = Table("missing", MetaData(), Column("id", Integer, primary_key=True), Column("at", DateTime))
     broken = Retention(missing.c.at, keep=DAY, because="it is not there")
     visit(database, 11 * DAY)
-    async with running(patience, keep_house(database, [broken, VISITS], patience)):
+    async with running(patience, remove_old_rows(database, [broken, VISITS], patience)):
         await eventually("the others are applied", lambda: names(database) == [])
         await eventually("it is tried again", lambda: caplog.messages.count("rows not removed") > 1)
 
@@ -128,7 +128,7 @@ async def test_keeping_house_never_blocks_the_event_loop_and_waits_for_the_lock(
     database: Database, patience: Patience, caplog: pytest.LogCaptureFixture
 ) -> None:
     visit(database, 11 * DAY)
-    async with running(patience, keep_house(database, [VISITS], patience)):
+    async with running(patience, remove_old_rows(database, [VISITS], patience)):
         with unchangeable(database, visits):
             for _ in range(50):
                 await asyncio.sleep(0.01)  # the event loop turns
@@ -145,10 +145,10 @@ async def test_a_stop_ends_it_between_two_batches_and_between_two_passes(
 ) -> None:
     monkeypatch.setattr(housekeeping, "PAUSE_S", 3600)
     visit(database, *((11 + number / 1000) * DAY for number in range(BATCH + 1)))
-    async with running(patience, keep_house(database, [VISITS], patience)) as between_batches:
+    async with running(patience, remove_old_rows(database, [VISITS], patience)) as between_batches:
         await eventually("one batch is gone", lambda: len(names(database)) == 1)
     patience.stop.clear()
-    async with running(patience, keep_house(database, [VISITS], patience)) as between_passes:
+    async with running(patience, remove_old_rows(database, [VISITS], patience)) as between_passes:
         await eventually("the rest is gone", lambda: names(database) == [])
 
     assert between_batches.task.done() and between_passes.task.done()
@@ -178,7 +178,7 @@ async def settings_of(kafka: Kafka, topic: str) -> dict[str, str]:
 async def test_the_inbox_outlives_every_copy_of_a_message_on_the_real_broker(kafka: Kafka) -> None:
     topic, group = unique("orders"), unique("group")
     retry, letters = retry_topic_of(group), letters_topic_of(group)
-    await bus_kafka.create_topics(kafka.broker, {topic: {}, **consuming.topics_of(group)}, kafka.patience)
+    await bus_kafka.create_topics(kafka.broker, {topic: {}, **topics_of(group)}, kafka.patience)
     found = {each: await settings_of(kafka, each) for each in (topic, retry, letters)}
     # Kafka removes a message with its whole segment, whose newest message may be that much younger.
     days = {each: (int(s["retention.ms"]) + int(s["segment.ms"])) / 1000 / 86400 for each, s in found.items()}

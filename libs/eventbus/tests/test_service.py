@@ -7,10 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 from aiokafka.errors import KafkaError
-from eventbus import Database, Outbox, service, within_transaction
+from eventbus import Database, Event, Outbox, Subscription, WorkerSettings, service, within_transaction
 from eventbus import kafka as bus_kafka
 from eventbus.database.tables import outbox
 from eventbus.scenarios import Scenarios
+from eventbus.worker.group import Group
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from sqlalchemy import text
 
@@ -29,7 +30,6 @@ from libs.eventbus.tests.support import (
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SPAN_ID = "b7ad6b7169203331"
-QUIET = Scenarios({}, enabled=False)
 
 
 def order(order_id: str) -> "tuple[bytes, bytes, list[tuple[str, bytes]]]":
@@ -253,6 +253,13 @@ class AnswersLate:
             future.set_result(None)
 
 
+def shop(
+    config: WorkerSettings, database: Database, subscription: Subscription, *publishes: type[Event]
+) -> service._Service:
+    group = Group("shop", config, database, [subscription])
+    return service._Service(group, publishes, [], Scenarios({}, enabled=False))
+
+
 async def test_the_parts_of_a_service_start_and_stop_each_for_itself(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,7 +274,7 @@ async def test_the_parts_of_a_service_start_and_stop_each_for_itself(
         Outbox("shop").add(connection, OrderPlaced(order_id="o-1"))
     config = worker_settings("127.0.0.1:9092", tmp_path)
     subscription = within_transaction(OrderPlaced, lambda order, _: None, lambda connection: connection)
-    running = asyncio.create_task(service._run("shop", config, database, [subscription], [OrderPlaced], QUIET))
+    running = asyncio.create_task(shop(config, database, subscription, OrderPlaced).run())
     await eventually("an order is on its way", lambda: relayed.sent)
     status = read_status(config.status_file)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -301,7 +308,7 @@ async def test_a_consumer_that_is_of_no_use_any_more_is_replaced_while_the_servi
     monkeypatch.setattr(bus_kafka, "consumer", consumer)
     config = worker_settings("127.0.0.1:9092", tmp_path)
     subscription = within_transaction(OrderPlaced, lambda order, _: None, lambda connection: connection)
-    running = asyncio.create_task(service._run("shop", config, database, [subscription], [], QUIET))
+    running = asyncio.create_task(shop(config, database, subscription).run())
     await eventually("the third consumer is made", lambda: len(made) == 3)
     os.kill(os.getpid(), signal.SIGTERM)
     await running

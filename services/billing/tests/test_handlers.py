@@ -7,11 +7,8 @@ from decimal import Decimal
 from threading import Barrier
 
 import pytest
-from eventbus import Database, Outbox, Poison, Subscription, within_transaction
-from eventbus.cloudevents import Message
-from eventbus.database import tables
-from eventbus.worker.inbox import Inbox
-from eventbus.worker.subscription import Bench, Outcome
+from eventbus import Database, Poison, within_transaction
+from eventbus.testing import LocalWorker, Outcome
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -22,7 +19,6 @@ from billing.handlers import issue_invoice
 from billing.store import Ledger
 
 PlaceOrder = Callable[..., OrderPlaced]
-BILLING: Subscription = within_transaction(OrderPlaced, issue_invoice, Ledger)
 THREADS = 4
 
 
@@ -40,8 +36,8 @@ class Blank:
 
 
 @pytest.fixture
-def bench(database: Database) -> Bench:
-    return Bench(database, Inbox("billing"), Outbox("billing"))
+def worker(database: Database) -> LocalWorker:
+    return LocalWorker("billing", database, within_transaction(OrderPlaced, issue_invoice, Ledger))
 
 
 def bill(database: Database, order: OrderPlaced) -> InvoiceIssued | None:
@@ -119,14 +115,14 @@ def test_a_total_is_the_sum_in_whole_cents(lines: list[tuple[int, int]]) -> None
     "lines", [[(2, "99999999999999.99")], [(1, "99999999999999.99"), (1, "0.01")], [(10**400, "1.00")]]
 )
 def test_an_order_beyond_what_money_can_be_is_poison_and_burns_no_number(
-    bench: Bench, an_order: PlaceOrder, lines: list[tuple[int, str]]
+    worker: LocalWorker, an_order: PlaceOrder, lines: list[tuple[int, str]]
 ) -> None:
     with pytest.raises(Poison, match="too large to bill") as refused:
-        BILLING.apply(bench, Message("/test", "m-1", an_order(*lines)))
-    BILLING.apply(bench, Message("/test", "m-2", an_order(order_id="order-2")))
+        worker.deliver(an_order(*lines))
+    worker.deliver(an_order(order_id="order-2"))
 
     assert "9999" not in str(refused.value)
-    assert numbers(bench.database) == ["INV-00000001"]
+    assert numbers(worker.database) == ["INV-00000001"]
 
 
 def test_numbers_count_up(database: Database, an_order: PlaceOrder) -> None:
@@ -166,48 +162,48 @@ def test_invoices_written_at_the_same_moment_leave_no_gap_and_no_repeat(
     assert numbers(database) == [f"INV-{n:08d}" for n in range(1, 1 + 25 * THREADS)]
 
 
-def test_an_order_is_billed_once_although_it_is_announced_twice(bench: Bench, an_order: PlaceOrder) -> None:
-    outcomes = [BILLING.apply(bench, Message("/test", f"m-{n}", an_order())) for n in (1, 2)]
+def test_an_order_is_billed_once_although_it_is_announced_twice(worker: LocalWorker, an_order: PlaceOrder) -> None:
+    outcomes = [worker.deliver(an_order()) for _ in range(2)]
 
     assert outcomes == [Outcome.HANDLED, Outcome.HANDLED]
-    assert stored(bench.database) == {**ONE_INVOICE, "inbox": 2}
+    assert stored(worker.database) == {**ONE_INVOICE, "inbox": 2}
 
 
-def test_a_message_that_comes_twice_has_one_effect(bench: Bench, an_order: PlaceOrder) -> None:
-    outcomes = [BILLING.apply(bench, Message("/test", "m-1", an_order())) for _ in range(2)]
+def test_a_message_that_comes_twice_has_one_effect(worker: LocalWorker, an_order: PlaceOrder) -> None:
+    outcomes = [worker.deliver(an_order(), event_id="m-1") for _ in range(2)]
 
     assert outcomes == [Outcome.HANDLED, Outcome.DUPLICATE]
-    assert stored(bench.database) == ONE_INVOICE
+    assert stored(worker.database) == ONE_INVOICE
 
 
-def test_a_message_that_comes_to_several_workers_at_once_has_one_effect(bench: Bench, an_order: PlaceOrder) -> None:
-    message = Message("/test", "m-1", an_order())
+def test_a_message_that_comes_to_several_workers_at_once_has_one_effect(
+    worker: LocalWorker, an_order: PlaceOrder
+) -> None:
+    order = an_order()
     with ThreadPoolExecutor(THREADS) as threads:
-        outcomes = list(threads.map(lambda _: BILLING.apply(bench, message), range(THREADS)))
+        outcomes = list(threads.map(lambda _: worker.deliver(order, event_id="m-1"), range(THREADS)))
 
     assert sorted(outcome.value for outcome in outcomes) == ["duplicate"] * (THREADS - 1) + ["handled"]
-    assert stored(bench.database) == ONE_INVOICE
+    assert stored(worker.database) == ONE_INVOICE
 
 
-def test_the_invoice_is_announced_under_the_key_of_its_order(bench: Bench, an_order: PlaceOrder) -> None:
-    BILLING.apply(bench, Message("/test", "m-1", an_order()))
+def test_the_invoice_is_announced_under_the_key_of_its_order(worker: LocalWorker, an_order: PlaceOrder) -> None:
+    worker.deliver(an_order())
 
-    with bench.database.read() as connection:
-        announced = connection.execute(tables.outbox.select()).one()
-    invoice = InvoiceIssued.model_validate_json(announced.value)
-    assert (announced.topic, announced.key) == ("invoices", b"order-1")
+    [invoice] = worker.published(InvoiceIssued)
+    assert (invoice.topic, invoice.key) == ("invoices", "order-1")
     assert (invoice.invoice_number, invoice.total) == ("INV-00000001", Decimal("39.80"))
 
 
-def test_a_handler_that_fails_after_its_work_leaves_nothing(bench: Bench, an_order: PlaceOrder) -> None:
+def test_a_handler_that_fails_after_its_work_leaves_nothing(database: Database, an_order: PlaceOrder) -> None:
     def bill_and_fail(order: OrderPlaced, ledger: Ledger) -> InvoiceIssued | None:
         issue_invoice(order, ledger)
         raise OSError("no space left on device")
 
     with pytest.raises(OSError, match="no space"):
-        within_transaction(OrderPlaced, bill_and_fail, Ledger).apply(bench, Message("/test", "m-1", an_order()))
+        LocalWorker("billing", database, within_transaction(OrderPlaced, bill_and_fail, Ledger)).deliver(an_order())
 
-    assert stored(bench.database) == NOTHING
+    assert stored(database) == NOTHING
 
 
 INSERTS_FAIL = {
@@ -224,18 +220,18 @@ INSERTS_FAIL = {
 
 @pytest.mark.parametrize("broken", ["invoices", "outbox", "inbox"])
 def test_where_a_table_fails_nothing_is_left_and_the_next_try_succeeds(
-    bench: Bench, an_order: PlaceOrder, broken: str
+    worker: LocalWorker, an_order: PlaceOrder, broken: str
 ) -> None:
-    with bench.database.write() as connection:
+    with worker.database.write() as connection:
         break_inserts, mend = INSERTS_FAIL[connection.dialect.name]
         connection.execute(text(break_inserts.format(broken)))
     with pytest.raises(SQLAlchemyError):
-        BILLING.apply(bench, Message("/test", "m-1", an_order()))
-    left = stored(bench.database)
-    with bench.database.write() as connection:
+        worker.deliver(an_order(), event_id="m-1")
+    left = stored(worker.database)
+    with worker.database.write() as connection:
         connection.execute(text(mend.format(broken)))
-    BILLING.apply(bench, Message("/test", "m-1", an_order()))
+    worker.deliver(an_order(), event_id="m-1")
 
     assert left == NOTHING
-    assert stored(bench.database) == ONE_INVOICE
-    assert numbers(bench.database) == ["INV-00000001"]
+    assert stored(worker.database) == ONE_INVOICE
+    assert numbers(worker.database) == ["INV-00000001"]

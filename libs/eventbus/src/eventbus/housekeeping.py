@@ -64,7 +64,7 @@ WAITING = Retention(
 )
 
 
-async def keep_house(database: Database, rules: Sequence[Retention], patience: Patience) -> None:
+async def remove_old_rows(database: Database, rules: Sequence[Retention], patience: Patience) -> None:
     """Remove what *rules* let go, now and every hour (with jitter, so that replicas take turns), until stop.
 
     The writing transactions are short, and few in a pass. A failure is logged and waits for the next pass: the service

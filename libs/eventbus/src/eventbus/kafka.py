@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -23,6 +24,8 @@ RETENTION = timedelta(days=7)
 # Kafka removes whole segments, by the age of their newest message: the others stay up to this much longer.
 SEGMENT = timedelta(days=1)
 CONNECT_TIMEOUT_S = 30
+# A person waits for the answer.
+ASK_TIMEOUT_S = 10
 STOP_TIMEOUT_S = 2
 ASK_AGAIN_AFTER_S = 0.5
 SERVED_POLL_S = 0.02
@@ -175,22 +178,30 @@ class Client(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def running(client: Client, patience: Patience, *, use: str = "") -> AsyncIterator[None]:
-    """Start *client*, and stop it at the end within a bounded time (aiokafka #1101, #773: stop() may hang).
-
-    *use* tells it from others with the same client id in the status. Raises KafkaError or TimeoutError where it cannot
-    be started, Stopped where the process is to stop meanwhile.
-    """
+async def started(client: Client, limit: AbstractAsyncContextManager[object] | None = None) -> AsyncIterator[None]:
+    """Start *client* within 10 s or another *limit*, and stop it at the end within a bounded time (aiokafka #1101,
+    #773: stop() may hang). Raises KafkaError or TimeoutError if it cannot be started."""
     try:
-        async with patience.bounded(CONNECT_TIMEOUT_S):
+        async with limit or asyncio.timeout(ASK_TIMEOUT_S):
             await client.start()
+        yield
+    finally:
+        await _stop(client)
+
+
+@contextlib.asynccontextmanager
+async def running(client: Client, patience: Patience, *, use: str = "") -> AsyncIterator[None]:
+    """Be `started`, and tell in the status whether the broker can be reached.
+
+    *use* tells the client from others with the same client id. Raises KafkaError or TimeoutError if it cannot be
+    started, Stopped if the process is to stop meanwhile.
+    """
+    async with started(client, patience.bounded(CONNECT_TIMEOUT_S)):
         if isinstance(client, AIOKafkaProducer):
             _tell_of_broker(client.client, patience, use)
         elif isinstance(client, AIOKafkaConsumer):
             _tell_of_broker(client._client, patience, use)
         yield
-    finally:
-        await _stop(client)
 
 
 async def _stop(client: Client) -> None:

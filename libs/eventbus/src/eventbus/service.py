@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import uvloop
 from aiokafka.errors import KafkaError
@@ -13,7 +15,7 @@ from eventbus import kafka
 from eventbus.database.database import Database
 from eventbus.database.outage import WrongTables
 from eventbus.event import Event
-from eventbus.housekeeping import INBOX, UNFINISHED, WAITING, Retention, keep_house
+from eventbus.housekeeping import INBOX, UNFINISHED, WAITING, Retention, remove_old_rows
 from eventbus.outbox.relay import Relay
 from eventbus.process import logs, watchdog
 from eventbus.process.garbage import calm_garbage_collection
@@ -22,10 +24,10 @@ from eventbus.process.status import BEAT_EVERY_S, Status
 from eventbus.process.stopping import bounded_stop
 from eventbus.scenarios import Fault, Scenarios
 from eventbus.settings import WorkerSettings
-from eventbus.worker import consuming
 from eventbus.worker.assignment import PART as ASSIGNMENT
-from eventbus.worker.consuming import Consuming
-from eventbus.worker.membership import Fenced, Membership
+from eventbus.worker.consume import consume, topics_of
+from eventbus.worker.group import Group
+from eventbus.worker.membership import Fenced
 from eventbus.worker.subscription import Subscription, by_type
 
 log = logging.getLogger(__name__)
@@ -58,10 +60,10 @@ def run(
     logs.configure()
     calm_garbage_collection()
     faults = Scenarios(scenarios or {}, enabled=config.demo_faults)
+    service = _Service(Group(name, config, database, subscriptions, faults.before), publishes, retain, faults)
     try:
-        with watchdog.watched_loop() as alive, bounded_stop() as stop_asked:
-            kept = [INBOX, UNFINISHED, WAITING, *retain]
-            uvloop.run(_run(name, config, database, subscriptions, publishes, faults, kept, alive, stop_asked))
+        with watchdog.watched_loop() as alive, bounded_stop() as stop_asked, contextlib.closing(database):
+            uvloop.run(service.run(alive, stop_asked))
     except ExceptionGroup as failures:
         if failures.subgroup(Fenced) is not None:
             log.critical("another process uses INSTANCE_ID %s: give each its own", config.instance_id)
@@ -73,76 +75,62 @@ def run(
     log.info("stopped")
 
 
-async def _run(
-    name: str,
-    config: WorkerSettings,
-    database: Database,
-    subscriptions: Sequence[Subscription],
-    publishes: Sequence[type[Event]],
-    scenarios: Scenarios,
-    retain: Sequence[Retention] = (),
-    alive: Callable[[], None] = lambda: None,
-    stop_asked: Callable[[], None] = lambda: None,
-) -> None:
-    stop = asyncio.Event()
+class _Service:
+    """The parts of a process, side by side: what fails in one that cannot be tried again ends all."""
 
-    def ask_to_stop() -> None:
-        stop.set()
-        stop_asked()
+    def __init__(
+        self, group: Group, publishes: Sequence[type[Event]], retain: Sequence[Retention], faults: Scenarios
+    ) -> None:
+        config = group.config
+        self._servers = config.kafka_bootstrap_servers
+        self._topics: dict[str, dict[str, str]] = {each.topic: {} for each in publishes}
+        names = [*(["relay"] if publishes else []), *(["worker", ASSIGNMENT] if group.subscriptions else [])]
+        self._patience = Patience(Status(config.status_file, *names), asyncio.Event())
+        rules = [INBOX, UNFINISHED, WAITING, *retain]
+        self._parts: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "housekeeping": partial(remove_old_rows, group.database, rules, self._patience)
+        }
+        if publishes:
+            relay = Relay(
+                group.database,
+                bootstrap_servers=self._servers,
+                client_id=f"{config.instance_id}-relay",
+                patience=self._patience,
+                topics=set(self._topics),
+                copies=faults.copies,
+            )
+            self._parts["relay"] = relay.run
+        if group.subscriptions:
+            self._topics |= {each.event_type.topic: {} for each in group.subscriptions} | topics_of(group.name)
+            self._parts["worker"] = partial(consume, group, self._patience)
 
-    for each in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(each, ask_to_stop)
-    parts = [*(["relay"] if publishes else []), *(["worker", ASSIGNMENT] if subscriptions else [])]
-    status = Status(config.status_file, *parts)
-    patience = Patience(status, stop)
-    servers = config.kafka_bootstrap_servers
-    relay = Relay(
-        database,
-        bootstrap_servers=servers,
-        client_id=f"{config.instance_id}-relay",
-        patience=patience,
-        topics={each.topic for each in publishes},
-        copies=scenarios.copies,
-    )
+    async def run(
+        self, alive: Callable[[], None] = lambda: None, stop_asked: Callable[[], None] = lambda: None
+    ) -> None:
+        """Create the topics, then run the parts, until SIGTERM or SIGINT.
 
-    events = {*publishes, *(each.event_type for each in subscriptions)}
-    topics: dict[str, dict[str, str]] = {each.topic: {} for each in events}
-    if subscriptions:
-        topics |= consuming.topics_of(name)
-    consumption = Consuming(
-        name,
-        config,
-        database,
-        subscriptions,
-        patience,
-        Membership(),
-        before=scenarios.before,
-    )
+        *alive* is called again and again as long as the event loop is not blocked, *stop_asked* at the signal.
+        """
 
-    async def work() -> None:
-        # Stopped ends here: in the task group it would cancel the relay, which waits for its last acknowledgements.
-        with contextlib.suppress(Stopped):
-            # aiokafka cannot read a header name that is not UTF-8, nor skip the record.
-            await patience.until_done("worker", consumption.run, retry_on=(KafkaError, OSError, UnicodeDecodeError))
+        def ask_to_stop() -> None:
+            self._patience.stop.set()
+            stop_asked()
 
-    beating = asyncio.create_task(_beat(status, alive), name="heartbeat")
-    try:
-        await patience.until_done(
-            "topics", lambda: kafka.create_topics(servers, topics, patience), retry_on=(KafkaError, OSError)
-        )
-        async with asyncio.TaskGroup() as tasks:
-            if publishes:
-                tasks.create_task(relay.run(), name="relay")
-            if subscriptions:
-                tasks.create_task(work(), name="worker")
-            tasks.create_task(keep_house(database, retain, patience), name="housekeeping")
-            status.fine("service")
-    except Stopped:
-        log.info("stopped while waiting")
-    finally:
-        beating.cancel()
-        status.trouble("service", "stopped")
-        database.close()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(each, ask_to_stop)
+        beating = asyncio.create_task(_beat(self._patience.status, alive), name="heartbeat")
+        try:
+            create_topics = partial(kafka.create_topics, self._servers, self._topics, self._patience)
+            await self._patience.until_done("topics", create_topics, retry_on=(KafkaError, OSError))
+            async with asyncio.TaskGroup() as tasks:
+                for name, part in self._parts.items():
+                    tasks.create_task(part(), name=name)
+                self._patience.status.fine("service")
+        except Stopped:
+            log.info("stopped while waiting")
+        finally:
+            beating.cancel()
+            self._patience.status.trouble("service", "stopped")
 
 
 async def _beat(status: Status, alive: Callable[[], None]) -> None:

@@ -8,9 +8,11 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from eventbus.outbox.limits import MAX_ROWS, MIN_FREE_DISK_MB, OutboxLimit
-from eventbus.worker.subscription import EFFECTS_AT_ONCE
 
 S = TypeVar("S", bound=BaseSettings)
+
+# So many effects a crash can repeat: they have happened and are not remembered.
+EFFECTS_AT_ONCE = 16
 
 DATABASE_URL = r"^(sqlite:///|postgresql\+psycopg://[^/]*/).+"
 

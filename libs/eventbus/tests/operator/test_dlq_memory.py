@@ -4,7 +4,9 @@ import sys
 import psutil
 import pytest
 from eventbus import within_transaction
-from eventbus.operator.dlq import dealing, marks
+from eventbus.operator.dlq import resolved, resolver
+from eventbus.operator.dlq.resolved import Position
+from eventbus.worker import dead_letters
 from sqlalchemy import Connection, insert
 
 from libs.eventbus.tests.operating import Operator, ended, letter, process
@@ -14,14 +16,14 @@ from libs.eventbus.tests.support import OrderPlaced, Service, effects, effects_o
 # The command, killed when it is about to write its first mark; and interrupted then.
 AT_THE_FIRST_MARK = """
 import os, signal
-from eventbus.operator.dlq import marks
-key_of, seen = marks.key_of, []
+from eventbus.operator.dlq import resolved
+key_of, seen = resolved.key_of, []
 def send_signal(position):
     if not seen:
         os.kill(os.getpid(), signal.{signal})
     seen.append(position)
     return key_of(position)
-marks.key_of = send_signal
+resolved.key_of = send_signal
 from eventbus.operator.cli import main
 main()
 """
@@ -80,7 +82,7 @@ def test_marks_of_a_topic_that_was_made_again_hide_no_new_letter_nor_remove_it(o
 def test_what_is_no_mark_marks_nothing(operator: Operator, foreign: tuple[bytes, bytes]) -> None:
     operator.put(letter("o-0", original="orders"), letter("o-1", original="orders"))
     operator.dlq("purge", "--order", "o-1")
-    operator.run(operator.kafka.put(marks.topic_of(operator.letters), (*foreign, [])))
+    operator.run(operator.kafka.put(dead_letters.resolved_topic_of(operator.letters), (*foreign, [])))
 
     assert operator.listed() == ["o-0"]
 
@@ -165,15 +167,15 @@ def test_a_broker_that_goes_away_meanwhile_is_told_in_one_line_and_nothing_is_lo
 ) -> None:
     topic = operator.topic()
     operator.put(*(letter(f"o-{number}", original=topic) for number in range(3)))
-    key_of = marks.key_of
+    key_of = resolved.key_of
 
-    def hang(position: marks.Position) -> bytes:
+    def hang(position: Position) -> bytes:
         broker_process.suspend()
         return key_of(position)
 
     with monkeypatch.context() as patch:
-        patch.setattr(marks, "key_of", hang)
-        patch.setattr(dealing, "ANSWER_TIMEOUT_S", 1)
+        patch.setattr(resolved, "key_of", hang)
+        patch.setattr(resolver, "ANSWER_TIMEOUT_S", 1)
         try:
             answer = operator.dlq("redrive", "--all", "--yes")
         finally:
@@ -190,7 +192,7 @@ def test_a_broker_that_goes_away_meanwhile_is_told_in_one_line_and_nothing_is_lo
 def test_a_broker_that_hangs_is_told_in_one_line(
     operator: Operator, broker_process: psutil.Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eventbus.operator.dlq.desk.CONNECT_TIMEOUT_S", 1)
+    monkeypatch.setattr("eventbus.kafka.ASK_TIMEOUT_S", 1)
     broker_process.suspend()
     try:
         answer = operator.dlq("list")

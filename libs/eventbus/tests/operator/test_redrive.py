@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 from aiokafka_otel.propagation import context_of
 from eventbus import Poison, kafka, within_transaction
-from eventbus.operator.dlq import marks
+from eventbus.worker import dead_letters
 from opentelemetry import propagate, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.propagators.composite import CompositePropagator
@@ -131,7 +131,7 @@ def test_a_dry_run_shows_what_would_be_done_and_does_nothing(operator: Operator)
     assert [answer.exit_code, well.exit_code, of_purge.exit_code] == [1, 0, 0]
     assert operator.records(topic) == []
     assert operator.listed() == ["o-1", "o-2", "o-3"]
-    assert marks.topic_of(operator.letters) not in operator.topics()
+    assert dead_letters.resolved_topic_of(operator.letters) not in operator.topics()
 
 
 def test_it_asks_before_it_touches_more_than_one(operator: Operator) -> None:

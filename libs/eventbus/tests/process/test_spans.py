@@ -15,7 +15,7 @@ from eventbus.errors import Poison, Transient, describe
 from eventbus.outbox.outbox import Outbox
 from eventbus.process.spans import Flusher, mark_failed
 from eventbus.worker.inbox import Inbox
-from eventbus.worker.subscription import Bench
+from eventbus.worker.subscription import Resources
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
@@ -243,7 +243,9 @@ def test_the_spans_of_an_effect_are_exported_before_it_is_remembered(
     subscription = outside_transaction(
         OrderPlaced, send, None, record=lambda connection, done: remembered.append(list(collector.names))
     )
-    subscription.apply(Bench(database, Inbox("x"), Outbox("x")), Message("/test", "m-1", OrderPlaced(order_id="o-1")))
+    subscription.apply(
+        Resources(database, Inbox("x"), Outbox("x")), Message("/test", "m-1", OrderPlaced(order_id="o-1"))
+    )
 
     assert remembered == [["send email"]]
 

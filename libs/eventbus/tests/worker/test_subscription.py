@@ -16,7 +16,7 @@ from eventbus.cloudevents import Message
 from eventbus.database.tables import inbox, outbox
 from eventbus.outbox.outbox import MAX_EVENT_BYTES
 from eventbus.worker.inbox import Inbox
-from eventbus.worker.subscription import Bench, Outcome, by_type
+from eventbus.worker.subscription import Outcome, Resources, by_type
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import OperationalError
 
@@ -50,12 +50,12 @@ def fail(order: OrderPlaced, shelf: Shelf) -> Event | None:
     raise LookupError
 
 
-def bench(database: Database) -> Bench:
-    return Bench(database, Inbox("billing"), Outbox("billing"))
+def resources(database: Database) -> Resources:
+    return Resources(database, Inbox("billing"), Outbox("billing"))
 
 
 def apply(subscription: Subscription, database: Database) -> Outcome:
-    return subscription.apply(bench(database), MESSAGE)
+    return subscription.apply(resources(database), MESSAGE)
 
 
 def test_within_a_transaction_a_message_has_one_effect_however_often_it_comes(database: Database) -> None:
@@ -126,7 +126,7 @@ def test_within_a_transaction_a_message_is_known_by_its_source_and_its_id(
         Message(source, event_id, OrderPlaced(order_id=f"o-{number}"))
         for number, (source, event_id) in enumerate(zip(sources, ids, strict=True))
     ]
-    outcomes = [subscription.apply(bench(database), message) for message in (*messages, *messages)]
+    outcomes = [subscription.apply(resources(database), message) for message in (*messages, *messages)]
 
     assert outcomes == [Outcome.HANDLED] * 2 + [Outcome.DUPLICATE] * 2
     assert effects_of(database) == ["o-0", "o-1"]
@@ -222,8 +222,8 @@ def test_outside_of_a_transaction_the_effect_of_one_source_is_not_taken_for_that
     subscription = outside_transaction(OrderPlaced, mail, post, record=note_late)
     of_shop, of_lms = (Message(source, "100", OrderPlaced(order_id=f"o{source}")) for source in ("/shop", "/lms"))
     with pytest.raises(OperationalError):
-        subscription.apply(bench(database), of_shop)
-    outcomes = [subscription.apply(bench(database), message) for message in (of_lms, of_shop, of_lms, of_shop)]
+        subscription.apply(resources(database), of_shop)
+    outcomes = [subscription.apply(resources(database), message) for message in (of_lms, of_shop, of_lms, of_shop)]
 
     assert outcomes == [Outcome.HANDLED] * 2 + [Outcome.DUPLICATE] * 2
     assert post.sent == ["o/shop", "o/lms"]
@@ -231,7 +231,7 @@ def test_outside_of_a_transaction_the_effect_of_one_source_is_not_taken_for_that
 
 def test_outside_of_a_transaction_nothing_is_begun_without_room_to_remember_it(on_sqlite: Database) -> None:
     post = Post(on_sqlite)
-    full = Bench(on_sqlite, Inbox("notifier"), Outbox("notifier", OutboxLimit(min_free_disk_mb=10**9)))
+    full = Resources(on_sqlite, Inbox("notifier"), Outbox("notifier", OutboxLimit(min_free_disk_mb=10**9)))
     with pytest.raises(Unavailable, match="MB of disk are free"):
         outside_transaction(OrderPlaced, mail, post, record=note).apply(full, MESSAGE)
 

@@ -15,19 +15,13 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaConnectionError
-from eventbus import Database, Event, Outbox, Subscription, outside_transaction, within_transaction
+from eventbus import Database, Event, Subscription, outside_transaction, within_transaction
 from eventbus.database.outage import WrongTables
 from eventbus.database.tables import inbox, unfinished
 from eventbus.errors import Poison, Transient, Unavailable
-from eventbus.process.watchdog import Progress
-from eventbus.worker.dead_letters import DeadLetters
-from eventbus.worker.inbox import Inbox
-from eventbus.worker.key_order import KeyOrder
-from eventbus.worker.membership import Fenced, Membership
+from eventbus.worker.group import Group
+from eventbus.worker.membership import Fenced
 from eventbus.worker.offsets import Offsets
-from eventbus.worker.retry import Retry
-from eventbus.worker.subscription import Bench
-from eventbus.worker.unfinished import Unfinished
 from eventbus.worker.worker import Worker
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import StatusCode
@@ -51,6 +45,7 @@ from libs.eventbus.tests.support import (
     status_of,
     traceparent,
     unique,
+    worker_settings,
 )
 
 
@@ -786,23 +781,9 @@ class FakeConsumer:
 
 
 def work(consumer: FakeConsumer, service: Service, patience: Any, subscriptions: Sequence[Subscription]) -> Worker:
-    bench = Bench(service.database, Inbox("fake"), Outbox("fake"))
-    letters = DeadLetters(None, group="fake", patience=patience)  # type: ignore[arg-type]
-    later = Retry(None, group="fake", delay_s=1, tries=3, patience=patience)  # type: ignore[arg-type]
-    return Worker(
-        consumer,  # type: ignore[arg-type]
-        subscriptions,
-        bench=bench,
-        dead_letters=letters,
-        retry=later,
-        patience=patience,
-        membership=Membership(),
-        progress=Progress(),
-        unfinished=Unfinished(service.database, "fake", tries=3),
-        key_order=KeyOrder(service.database, "fake", enabled=False),
-        slots=1,
-        before=lambda attempt: None,
-    )
+    config = worker_settings("unused:9092", service.folder)
+    group = Group("fake", config, service.database, subscriptions)
+    return Worker(group, consumer, None, patience)  # type: ignore[arg-type]  # nothing is set aside
 
 
 @pytest.mark.parametrize("error", [KafkaConnectionError(), TimeoutError()])

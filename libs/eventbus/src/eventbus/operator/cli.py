@@ -15,11 +15,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from eventbus.operator import backlog
 from eventbus.operator import lag as lags
-from eventbus.operator.dlq import dealing, screen
-from eventbus.operator.dlq.desk import sitting
-from eventbus.operator.dlq.marks import Deed
-from eventbus.operator.dlq.options import CannotLook, Selection, choosing
+from eventbus.operator.dlq import display, resolver
+from eventbus.operator.dlq.letter_box import opened
+from eventbus.operator.dlq.options import CannotRun, Selection, choosing
 from eventbus.operator.dlq.plan import Execution, Plan, chosen
+from eventbus.operator.dlq.resolved import Resolution
 from eventbus.settings import read_settings
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Settings(BaseSettings):
 def main() -> None:
     """Operate what runs on the event bus."""
     # What they have to say ends as one line of ours; aiokafka repeats it for as long as a broker is away.
-    for name in ("aiokafka", "asyncio"):
+    for name in ("aiokafka", "asyncio", "eventbus.kafka"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
@@ -64,7 +64,7 @@ def lag(groups: tuple[str, ...], as_json: bool) -> None:
         raise SystemExit(1)
     lines = [json.dumps(vars(each)) for each in positions] if as_json else lags.table(positions)
     for line in (*lines, *(() if as_json else lags.summary(positions))):
-        click.echo(screen.printable(line))
+        click.echo(display.printable(line))
 
 
 @main.group(epilog=_EPILOG)
@@ -81,18 +81,18 @@ def list_(selection: Selection, done: bool, as_json: bool) -> None:
 
     async def show(servers: str) -> "Counter[str]":
         error_types: Counter[str] = Counter()
-        async with sitting(servers) as desk:
-            async for letter in chosen(desk, selection, done=done):
+        async with opened(servers) as box:
+            async for letter in chosen(box, selection, done=done):
                 if not error_types and not as_json:
-                    click.echo(screen.heading(done=done))
-                click.echo(screen.as_json(letter) if as_json else screen.line(letter, done=done))
+                    click.echo(display.heading(done=done))
+                click.echo(display.as_json(letter) if as_json else display.line(letter, done=done))
                 error_types[letter.about("error-type") or "unknown"] += 1
         return error_types
 
     error_types = _ask(show)
     _end_if_none(error_types.total())
     if not as_json:
-        click.echo(screen.summary(error_types))
+        click.echo(display.summary(error_types))
 
 
 @dlq.command(epilog=_EPILOG)
@@ -104,71 +104,71 @@ def show(selection: Selection, value: bool, as_json: bool) -> None:
 
     async def show(servers: str) -> int:
         count = 0
-        async with sitting(servers) as desk:
-            async for letter in chosen(desk, selection):
-                click.echo((screen.as_json_page if as_json else screen.page)(letter, value=value))
+        async with opened(servers) as box:
+            async for letter in chosen(box, selection):
+                click.echo((display.as_json_page if as_json else display.page)(letter, value=value))
                 count += 1
         return count
 
     _end_if_none(_ask(show))
 
 
-def _options_of_dealing(command: Any) -> Any:
+def _options_of_resolving(command: Any) -> Any:
     command = click.option("--yes", is_flag=True, help="Do not ask before touching more than one.")(command)
     return click.option("--dry-run", is_flag=True, help="Only show what would be done.")(command)
 
 
 @dlq.command(epilog=_EPILOG)
 @choosing(explicitly=True)
-@_options_of_dealing
+@_options_of_resolving
 def redrive(selection: Selection, dry_run: bool, yes: bool) -> None:
     """Send letters back to the topics that they came from.
 
     Key, value and headers are those of the original message, and the trace goes on. What was handled already after all
     its reader recognises. Under opentelemetry-instrument each letter has a span.
     """
-    _deal(Deed.REDRIVEN, selection, dry_run=dry_run, yes=yes)
+    _deal(Resolution.REDRIVEN, selection, dry_run=dry_run, yes=yes)
 
 
 @dlq.command(epilog=_EPILOG)
 @choosing(explicitly=True)
-@_options_of_dealing
+@_options_of_resolving
 def purge(selection: Selection, dry_run: bool, yes: bool) -> None:
     """Give letters up: they are not listed any more.
 
     The broker removes a letter when all before it in its partition have been dealt with too.
     """
-    _deal(Deed.PURGED, selection, dry_run=dry_run, yes=yes)
+    _deal(Resolution.PURGED, selection, dry_run=dry_run, yes=yes)
 
 
-def _deal(deed: Deed, selection: Selection, *, dry_run: bool, yes: bool) -> None:
-    plan, problems = _ask(lambda servers: _plan(servers, selection, deed, dry_run=dry_run))
+def _deal(resolution: Resolution, selection: Selection, *, dry_run: bool, yes: bool) -> None:
+    plan, problems = _ask(lambda servers: _plan(servers, selection, resolution, dry_run=dry_run))
     _end_if_none(plan.total)
-    click.echo(("would be " if dry_run else "to be ") + f"{deed}: {screen.summary(plan.error_types)}")
+    click.echo(("would be " if dry_run else "to be ") + f"{resolution}: {display.summary(plan.error_types)}")
     if dry_run:
         raise SystemExit(1 if problems else 0)
     if plan.total > 1 and not yes:
         click.confirm("Go on? (--yes does not ask)", abort=True)
-    execution = Execution(plan, deed)
+    execution = Execution(plan, resolution)
     _ask(execution.run)
-    click.echo(f"{deed}: {screen.letters(execution.done)}")
+    click.echo(f"{resolution}: {display.letters(execution.done)}")
     raise SystemExit(_outcome(execution))
 
 
-async def _plan(servers: str, selection: Selection, deed: Deed, *, dry_run: bool) -> tuple[Plan, int]:
+async def _plan(servers: str, selection: Selection, resolution: Resolution, *, dry_run: bool) -> tuple[Plan, int]:
     """Return the plan and, for a dry run, how many letters of it cannot be sent back."""
     plan, problems = Plan(), 0
-    async with sitting(servers) as desk:
-        async for letter in chosen(desk, selection):
+    async with opened(servers) as box:
+        async for letter in chosen(box, selection):
             if dry_run and not plan.total:
-                click.echo(screen.heading(done=False))
+                click.echo(display.heading(done=False))
             plan.add(letter)
             if dry_run:
-                click.echo(screen.line(letter, done=False))
-                problem = dealing.problem_with(letter, desk.partitions) if deed is Deed.REDRIVEN else None
+                click.echo(display.line(letter, done=False))
+                problem = resolver.problem_with(letter, box.partitions) if resolution is Resolution.REDRIVEN else None
                 problems += problem is not None
                 if problem:
-                    click.echo(f"would be left: {screen.printable(problem)}", err=True)
+                    click.echo(f"would be left: {display.printable(problem)}", err=True)
     return plan, problems
 
 
@@ -182,7 +182,7 @@ def _outcome(execution: Execution) -> int:
     elif left and execution.stop.is_set():
         click.echo(f"interrupted: {left} left", err=True)
     elif left:
-        click.echo(f"{screen.letters(left)} dealt with by somebody else meanwhile, or gone", err=True)
+        click.echo(f"{display.letters(left)} dealt with by somebody else meanwhile, or gone", err=True)
     return 1 if left or execution.problems or execution.lost else 0
 
 
@@ -202,6 +202,6 @@ def _ask(work: Callable[[str], Coroutine[Any, Any, T]]) -> T:
     except BrokenPipeError:  # whoever reads the output has enough
         raise
     except (KafkaError, TimeoutError, ConnectionError) as error:
-        raise CannotLook(f"the broker at {servers} does not answer ({type(error).__name__})") from None
+        raise CannotRun(f"the broker at {servers} does not answer ({type(error).__name__})") from None
     except UnicodeDecodeError:
-        raise CannotLook("a record has a header whose name is not UTF-8, which aiokafka cannot read") from None
+        raise CannotRun("a record has a header whose name is not UTF-8, which aiokafka cannot read") from None

@@ -10,7 +10,6 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CorruptRecordException
 
 from eventbus import kafka
-from eventbus.operator.dlq.desk import started
 from eventbus.worker.assignment import readers
 
 ANSWER_TIMEOUT_S = 30
@@ -43,7 +42,7 @@ async def positions(bootstrap_servers: str, groups: Collection[str] = ()) -> lis
     """
     consumer = kafka.reader(bootstrap_servers, "eventbus-lag")
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=10_000)
-    async with started(consumer):
+    async with kafka.started(consumer):
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await admin.start()

@@ -21,6 +21,8 @@ RETENTION = timedelta(days=30)
 # What is set aside is its record with further headers, and uncompressed: what fitted into a topic must fit there too.
 ROOM = {"max.message.bytes": str(8 * 1024 * 1024)}
 TOPIC_SETTINGS = {**kafka.kept_for(RETENTION), **ROOM}
+# Kafka cannot delete single records: which letters have been resolved is a note in a topic beside theirs.
+RESOLVED_TOPIC_SETTINGS = {"cleanup.policy": "compact"}
 MAX_BYTES = 100 * 1024 * 1024
 SEND_TIMEOUT_S = 10
 
@@ -32,6 +34,11 @@ _TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
 def topic_of(group: str) -> str:
     """Return the dead letter topic of a consumer group."""
     return f"{group}.dlq"
+
+
+def resolved_topic_of(dead_letter_topic: str) -> str:
+    """Return the topic that remembers which letters of *dead_letter_topic* have been redriven or purged."""
+    return f"{dead_letter_topic}.done"
 
 
 class DeadLetters:

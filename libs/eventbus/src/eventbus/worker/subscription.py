@@ -1,6 +1,7 @@
 """Which handler an event goes to, and how the effects of a turn and the memory of them are made one."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -17,14 +18,13 @@ from eventbus.errors import Poison, Transient, Unavailable, describe
 from eventbus.event import Event
 from eventbus.outbox.outbox import EventTooLarge, Outbox
 from eventbus.process.spans import Flusher
+from eventbus.settings import EFFECTS_AT_ONCE
 from eventbus.worker.inbox import Inbox
 
 E = TypeVar("E", bound=Event)
 D = TypeVar("D")
 R = TypeVar("R")
 
-# So many effects a crash can repeat: they have happened and are not remembered.
-EFFECTS_AT_ONCE = 16
 # What would end the thread that works on a turn instead of failing one message.
 _ENDS_THE_THREAD = (StopIteration, CancelledError, asyncio.CancelledError, GeneratorExit, SystemExit)
 
@@ -37,7 +37,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True)
-class Bench:
+class Resources:
     """What a service's handlers work with: its database, its inbox, its outbox, and the export of finished spans."""
 
     database: Database
@@ -92,34 +92,36 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Subscription:
-    """One line of a service's table: an event type and what is done with it.
-
-    *turn* does so with deliveries in their order as long as *go_on* says so, at least with the first; each then has its
-    outcome or its error, or neither if it was not its turn or is held up. It stops behind an error that may be an
-    outage. If it raises, nothing of the turn is remembered, and the outcomes do not count.
-    """
+class Subscription(ABC):
+    """One line of a service's table: an event type and what is done with it."""
 
     event_type: type[Event]
-    turn: "Turn"
-    step: Any
 
-    def slots(self, bench: "Bench", at_most: int) -> int:
-        """Return how many messages may be handled at a time: in transactions one, if the database has one writer."""
-        return 1 if self.turn is _in_one_transaction and bench.database.has_one_writer else at_most
+    @staticmethod
+    @abstractmethod
+    def turn(resources: Resources, deliveries: "Deliveries", go_on: Callable[[], bool]) -> None:
+        """Handle deliveries, all of this kind of subscription, in their order as long as *go_on* says so, at least one.
 
-    def apply(self, bench: Bench, message: Message) -> Outcome:
+        Each then has its outcome or its error, or neither if it was not its turn or is held up. It stops behind an
+        error that may be an outage. If it raises, nothing of the turn is remembered, and the outcomes do not count.
+        """
+
+    def slots(self, resources: Resources, at_most: int) -> int:
+        """Return how many messages may be handled at a time."""
+        return at_most
+
+    def apply(self, resources: Resources, message: Message) -> Outcome:
         """Handle one message, in a turn of its own. Raises what the handler raises."""
         delivery = Delivery(message)
-        self.turn(bench, [(self, delivery)], lambda: True)
+        self.turn(resources, [(self, delivery)], lambda: True)
         if delivery.error is not None:
             raise delivery.error
         assert delivery.outcome is not None
         return delivery.outcome
 
 
-Deliveries = Sequence[tuple[Subscription, Delivery]]
-Turn = Callable[[Bench, Deliveries, Callable[[], bool]], None]
+# Those of one turn are of one kind of subscription.
+Deliveries = Sequence[tuple[Any, Delivery]]
 
 
 def by_type(subscriptions: Iterable[Subscription]) -> dict[str, Subscription]:
@@ -149,36 +151,47 @@ def within_transaction(
     the outbox: a message that leads to more is poison. The messages of a turn share the transaction, each in a
     savepoint of its own.
     """
-
-    def step(bench: Bench, connection: Connection, message: Message) -> Outcome:
-        assert isinstance(message.event, event_type)
-        if not bench.inbox.take(connection, message.identity):
-            return Outcome.DUPLICATE
-        published = handler(message.event, dependency(connection))
-        if published is not None:
-            try:
-                bench.outbox.add(connection, published)
-            except EventTooLarge as error:  # trying again would not make it smaller
-                raise Poison(str(error)) from None
-        return Outcome.HANDLED
-
-    return Subscription(event_type, _in_one_transaction, step)
+    return _WithinTransaction(event_type, handler, dependency)
 
 
-def _in_one_transaction(bench: Bench, deliveries: "Deliveries", go_on: Callable[[], bool]) -> None:
-    with bench.database.write() as connection:
-        for subscription, delivery in deliveries:
-            if delivery.is_held_up:
-                continue
-            with (
-                delivery.handling(),
-                _savepoint(connection, delivery) if len(deliveries) > 1 else _transaction(delivery),
-                delivery.trying(),
-            ):
-                delivery.before()
-                delivery.outcome = subscription.step(bench, connection, delivery.message)
-            if may_be_outage(delivery.error, bench.database) or not go_on():
-                return
+@dataclass(frozen=True)
+class _WithinTransaction(Subscription):
+    handler: Callable[[Any, Any], Event | None]
+    dependency: Callable[[Connection], Any]
+
+    def slots(self, resources: Resources, at_most: int) -> int:
+        return 1 if resources.database.has_one_writer else at_most
+
+    @staticmethod
+    def turn(resources: Resources, deliveries: Deliveries, go_on: Callable[[], bool]) -> None:
+        with resources.database.write() as connection:
+            for subscription, delivery in deliveries:
+                if delivery.is_held_up:
+                    continue
+                with (
+                    delivery.handling(),
+                    _savepoint(connection, delivery) if len(deliveries) > 1 else _transaction(delivery),
+                    delivery.trying(),
+                ):
+                    delivery.before()
+                    message = delivery.message
+                    if resources.inbox.take(connection, message.identity):
+                        event = subscription.handler(message.event, subscription.dependency(connection))
+                        _publish(resources, connection, event)
+                        delivery.outcome = Outcome.HANDLED
+                    else:
+                        delivery.outcome = Outcome.DUPLICATE
+                if may_be_outage(delivery.error, resources.database) or not go_on():
+                    return
+
+
+def _publish(resources: Resources, connection: Connection, event: Event | None) -> None:
+    if event is None:
+        return
+    try:
+        resources.outbox.add(connection, event)
+    except EventTooLarge as error:  # trying again would not make it smaller
+        raise Poison(str(error)) from None
 
 
 def outside_transaction(
@@ -190,86 +203,71 @@ def outside_transaction(
     crash between acting and remembering repeats it, for EFFECTS_AT_ONCE messages at most. No lock is held meanwhile.
     While the database does not remember, only that is tried again; without room on its disk nothing is begun.
     """
-    return Subscription(event_type, _one_after_the_other, _Effect(event_type, handler, dependency, record))
+    return _OutsideTransaction(event_type, handler, dependency, record)
 
 
-class _Effect:
-    """What a handler does outside of the database, and what of it is not remembered there yet."""
+@dataclass(frozen=True)
+class _OutsideTransaction(Subscription):
+    handler: Callable[[Any, Any], Any]
+    dependency: object
+    record: Callable[[Connection, Any], None]
+    # What the handler has returned and the database does not remember yet, by the message's identity.
+    not_remembered: dict[str, Any] = field(default_factory=dict, compare=False)
 
-    def __init__(
-        self,
-        event_type: type[Event],
-        handler: Callable[[Any, Any], Any],
-        dependency: object,
-        record: Callable[[Connection, Any], None],
-    ) -> None:
-        self._event_type = event_type
-        self._handler = handler
-        self._dependency = dependency
-        self._record = record
-        self._not_remembered: dict[str, Any] = {}
-
-    def act(self, message: Message) -> None:
-        """Do it, unless it is done and only not remembered."""
-        assert isinstance(message.event, self._event_type)
-        if message.identity not in self._not_remembered:
-            self._not_remembered[message.identity] = self._handler(message.event, self._dependency)
-
-    def remember(self, bench: Bench, connection: Connection, message: Message) -> None:
-        bench.inbox.take(connection, message.identity)
-        self._record(connection, self._not_remembered[message.identity])
-
-    def is_remembered(self, message: Message) -> None:
-        self._not_remembered.pop(message.identity, None)
-
-
-def _one_after_the_other(bench: Bench, deliveries: Deliveries, go_on: Callable[[], bool]) -> None:
-    known = _known(bench, deliveries)
-    acted: list[tuple[Subscription, Delivery]] = []
-    for subscription, delivery in deliveries:
-        if delivery.is_held_up:
-            continue
-        with delivery.handling(), delivery.trying():
-            delivery.before()
-            if delivery.message.identity in known:
-                delivery.outcome = Outcome.DUPLICATE
-            else:
-                subscription.step.act(delivery.message)
-                known.add(delivery.message.identity)
-                acted.append((subscription, delivery))
-        if may_be_outage(delivery.error, bench.database) or len(acted) >= bench.effects_at_once or not go_on():
-            break
-    if acted:
-        _remember(bench, acted)
+    @staticmethod
+    def turn(resources: Resources, deliveries: Deliveries, go_on: Callable[[], bool]) -> None:
+        known = _known(resources, deliveries)
+        acted: list[tuple[_OutsideTransaction, Delivery]] = []
+        for subscription, delivery in deliveries:
+            if delivery.is_held_up:
+                continue
+            with delivery.handling(), delivery.trying():
+                delivery.before()
+                identity = delivery.message.identity
+                if identity in known:
+                    delivery.outcome = Outcome.DUPLICATE
+                else:
+                    if identity not in subscription.not_remembered:
+                        done = subscription.handler(delivery.message.event, subscription.dependency)
+                        subscription.not_remembered[identity] = done
+                    known.add(identity)
+                    acted.append((subscription, delivery))
+            if may_be_outage(delivery.error, resources.database) or len(acted) >= resources.effects_at_once:
+                break
+            if not go_on():
+                break
+        if acted:
+            _remember(resources, acted)
 
 
-def _known(bench: Bench, deliveries: Deliveries) -> set[str]:
-    identities = {}
+def _known(resources: Resources, deliveries: Deliveries) -> set[str]:
+    subscriptions = {}
     for subscription, delivery in deliveries:
         with suppress(Poison):  # which comes again when it is its turn
-            identities[delivery.message.identity] = subscription.step, delivery.message
-    with bench.database.read() as connection:
-        known = bench.inbox.known(connection, list(identities))
-        bench.outbox.check_room(connection)
+            subscriptions[delivery.message.identity] = subscription
+    with resources.database.read() as connection:
+        known = resources.inbox.known(connection, list(subscriptions))
+        resources.outbox.check_room(connection)
     for identity in known:
-        step, message = identities[identity]
-        step.is_remembered(message)
+        subscriptions[identity].not_remembered.pop(identity, None)
     return known
 
 
-def _remember(bench: Bench, acted: Deliveries) -> None:
+def _remember(resources: Resources, acted: Deliveries) -> None:
     # Once it is remembered the handler is not called again: the spans of its effect must be safe before.
-    bench.spans.flush()
-    with bench.database.write() as connection:
+    resources.spans.flush()
+    with resources.database.write() as connection:
         for subscription, delivery in acted:
             with _savepoint(connection, delivery), delivery.trying():
-                subscription.step.remember(bench, connection, delivery.message)
+                identity = delivery.message.identity
+                resources.inbox.take(connection, identity)
+                subscription.record(connection, subscription.not_remembered[identity])
                 delivery.outcome = Outcome.HANDLED
-            if may_be_outage(delivery.error, bench.database):
+            if may_be_outage(delivery.error, resources.database):
                 break
     for subscription, delivery in acted:
         if delivery.outcome is Outcome.HANDLED:
-            subscription.step.is_remembered(delivery.message)
+            subscription.not_remembered.pop(delivery.message.identity, None)
 
 
 @contextmanager

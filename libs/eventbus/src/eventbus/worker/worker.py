@@ -8,25 +8,28 @@ from dataclasses import replace
 from itertools import takewhile
 from time import monotonic
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
 from opentelemetry import trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from eventbus.database.outage import Cause, cause_of
 from eventbus.errors import Poison, describe
+from eventbus.outbox.outbox import Outbox
 from eventbus.process.patience import Patience, Stopped, backoff
 from eventbus.process.spans import mark_due, mark_failed, note_failure
 from eventbus.process.watchdog import Progress
 from eventbus.worker.dead_letters import DeadLetters
 from eventbus.worker.delivery import RecordDelivery
+from eventbus.worker.group import Group
+from eventbus.worker.inbox import Inbox
 from eventbus.worker.key_order import KeyOrder, KeyWaits
 from eventbus.worker.lanes import Lane, Lanes, deal
-from eventbus.worker.membership import Fenced, Membership
+from eventbus.worker.membership import Fenced
 from eventbus.worker.not_due import NotDue
 from eventbus.worker.offsets import Offsets
 from eventbus.worker.retry import Retry
-from eventbus.worker.subscription import Bench, Outcome, Subscription, by_type, may_be_outage
+from eventbus.worker.subscription import Outcome, Resources, Subscription, by_type, may_be_outage
 from eventbus.worker.unfinished import Unfinished, WorkerKilled
 
 log = logging.getLogger(__name__)
@@ -54,41 +57,34 @@ class Worker:
     recognises.
     """
 
-    def __init__(
-        self,
-        consumer: AIOKafkaConsumer,
-        subscriptions: Sequence[Subscription],
-        *,
-        bench: Bench,
-        dead_letters: DeadLetters,
-        retry: Retry,
-        patience: Patience,
-        membership: Membership,
-        progress: Progress,
-        unfinished: Unfinished,
-        key_order: KeyOrder,
-        slots: int,
-        before: Callable[[int], None],
-    ) -> None:
+    def __init__(self, group: Group, consumer: AIOKafkaConsumer, aside: AIOKafkaProducer, patience: Patience) -> None:
+        config, database = group.config, group.database
+        self.progress = Progress()
         self._consumer = consumer
-        self._subscriptions = by_type(subscriptions)
-        self._any_subscription = subscriptions[0]
+        self._subscriptions = by_type(group.subscriptions)
+        self._any_subscription = group.subscriptions[0]
         self._types = {name: each.event_type for name, each in self._subscriptions.items()}
-        self._bench = bench
-        self._dead_letters = dead_letters
-        self._retry = retry
+        self._before = group.before
+        self._resources = Resources(
+            database,
+            Inbox(group.name),
+            Outbox(group.name, config.outbox_limit()),
+            effects_at_once=max(1, config.effects_at_once // config.worker_slots),  # of each slot
+        )
+        self._dead_letters = DeadLetters(aside, group=group.name, patience=patience)
+        self._retry = Retry(
+            aside, group=group.name, delay_s=config.retry_delay_s, tries=config.retry_tries, patience=patience
+        )
         self._patience = patience
-        self._membership = membership
+        self._membership = group.membership
         self._member_id: str | None = None
-        self._progress = progress
-        self._unfinished = unfinished
-        self._before = before
-        self._in_hand = asyncio.Lock()
-        self._key_order = key_order
-        self._lanes = Lanes(slots)
-        self._offsets = Offsets(consumer, bench.spans, patience.status)
-        self._not_due = NotDue(consumer, topic=retry.topic, delay_s=retry.delay_s)
+        self._unfinished = Unfinished(database, group.name, tries=config.retry_tries)
+        self._key_order = KeyOrder(database, group.name, enabled=config.retry_order == "key")
+        self._lanes = Lanes(config.worker_slots)
+        self._offsets = Offsets(consumer, self._resources.spans, patience.status)
+        self._not_due = NotDue(consumer, topic=self._retry.topic, delay_s=config.retry_delay_s)
         self._wait: asyncio.Timeout | None = None
+        self._in_hand = asyncio.Lock()
         # What waits for its turn.
         self._fetched: Turn = deque()
         self._revocations = 0
@@ -114,7 +110,7 @@ class Worker:
                     await self._fetch()
                 async with self._in_hand:
                     if self._fetched and not self._patience.stop.is_set():
-                        with self._progress.in_hand():
+                        with self.progress.in_hand():
                             await self._take_a_turn()
                 self._offsets.commit_if_due()
         except Stopped:
@@ -156,40 +152,32 @@ class Worker:
             self._wait.reschedule(asyncio.get_running_loop().time())
 
     async def _take_a_turn(self) -> None:
-        """Work on what was fetched until all that has begun is done. Raises Stopped, which is no error of a record."""
+        """Work on what was fetched until all that has begun is done, and while infrastructure is away.
+
+        Raises WrongTables, and Stopped if a handler does not return soon after a stop, which is no error of a record.
+        """
         revocations = self._revocations
         turn, self._fetched = self._fetched, deque()
         delays = backoff()
         try:
             is_away = True
             while turn and (is_away or any(each.begun for each in turn)):
-                delay = next(delays)
-                is_away = await self._try(turn, delay, lambda: revocations == self._revocations)
-                if is_away:
+                now, delay = self._together(turn), next(delays)
+                with self.progress.working():
+                    handling = asyncio.to_thread(self._handle, now, lambda: revocations == self._revocations)
+                    lanes = await self._patience.finished("worker", asyncio.create_task(handling))
+                # What is done in one lane is kept, whatever has become of the others.
+                are_away = [await self._conclude(lane, error, turn, delay) for lane, error in lanes]
+                if is_away := any(are_away):
                     await self._patience.pause(delay)
+                else:
+                    self._patience.status.fine("worker")
         except BaseException as error:
             for each in turn:
                 each.end(error)
             raise
         if revocations == self._revocations:
             self._fetched = turn
-
-    async def _try(self, turn: Turn, delay: float, is_assigned: Callable[[], bool]) -> bool:
-        """Handle the first records of *turn*, and take off it those that need no other try.
-
-        Returns whether infrastructure is away, so that the others are to be tried again after *delay*. Raises
-        WrongTables, and Stopped if the handler does not return soon after a stop.
-        """
-        now = self._together(turn)
-        with self._progress.working():
-            handling = asyncio.create_task(asyncio.to_thread(self._handle, now, is_assigned))
-            lanes = await self._patience.finished("worker", handling)
-        # What is done in one lane is kept, whatever has become of the others.
-        are_away = [await self._conclude(lane, error, turn, delay) for lane, error in lanes]
-        if any(are_away):
-            return True
-        self._patience.status.fine("worker")
-        return False
 
     async def _conclude(self, lane: Lane, error: Exception | None, turn: Turn, delay: float) -> bool:
         """Take off *turn* what of *lane* needs no other try; return whether infrastructure is away.
@@ -201,7 +189,7 @@ class Worker:
             for each in lane:
                 if not each.ended:
                     continue
-                if may_be_outage(each.error, self._bench.database):
+                if may_be_outage(each.error, self._resources.database):
                     first, error, each.error = each, each.error, None
                     break
                 await self._settle(each)
@@ -231,8 +219,8 @@ class Worker:
         first = turn[0]
         if first.alone:
             return [first]
-        how = self._subscription_of(first).turn
-        return list(takewhile(lambda each: not each.alone and self._subscription_of(each).turn is how, turn))
+        kind = type(self._subscription_of(first))
+        return list(takewhile(lambda each: not each.alone and type(self._subscription_of(each)) is kind, turn))
 
     def _subscription_of(self, delivery: RecordDelivery) -> Subscription:
         # A message of an unknown type fails before its step.
@@ -250,7 +238,7 @@ class Worker:
         def handle(lane: Lane) -> tuple[Lane, Exception | None]:
             deliveries = [(self._subscription_of(each), each) for each in lane]
             try:
-                deliveries[0][0].turn(self._bench, deliveries, go_on)
+                deliveries[0][0].turn(self._resources, deliveries, go_on)
             except Exception as error:  # it decides what becomes of the turn
                 return lane, error
             return lane, None
@@ -258,7 +246,7 @@ class Worker:
         try:
             with self._unfinished.turn([each.record for each in now]) as together:
                 free, held = self._key_order.sort(now[:together])
-                slots = self._subscription_of(now[0]).slots(self._bench, self._lanes.slots)
+                slots = self._subscription_of(now[0]).slots(self._resources, self._lanes.slots)
                 lanes = self._lanes.each(deal(free, slots), handle)
                 return [(held, None), *lanes] if held else lanes
         except WorkerKilled as error:
@@ -269,7 +257,7 @@ class Worker:
 
     async def _is_away(self, error: Exception, delivery: RecordDelivery) -> bool:
         """Tell whether what every message needs is away, rather than this message or its handler to blame."""
-        database = self._bench.database
+        database = self._resources.database
         if not may_be_outage(error, database):
             return False
         cause = await asyncio.to_thread(cause_of, error, database)
@@ -324,7 +312,7 @@ class Worker:
     async def _in_key_order(self, change: Callable[[RecordDelivery], None], delivery: RecordDelivery) -> None:
         """Make a change there, however long the database is away."""
         await self._patience.until_done(
-            "order of keys", lambda: asyncio.to_thread(change, delivery), retry_on=self._bench.database.errors
+            "order of keys", lambda: asyncio.to_thread(change, delivery), retry_on=self._resources.database.errors
         )
 
     async def finish_and_commit(self) -> None:

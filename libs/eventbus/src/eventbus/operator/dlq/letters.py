@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from aiokafka import ConsumerRecord
 
-from eventbus.operator.dlq.marks import Mark, Position
+from eventbus.operator.dlq.resolved import Position, Resolved
 
 DEAD_LETTERS = ".dlq"
 
@@ -20,7 +20,7 @@ class Letter:
     """A record of a dead letter topic, and the note of what was done with it, if anything was."""
 
     record: ConsumerRecord[bytes, bytes]
-    done: Mark | None = None
+    done: Resolved | None = None
 
     @property
     def position(self) -> Position:

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from eventbus.operator.dlq.desk import Desk
+from eventbus.operator.dlq.letter_box import LetterBox
 from eventbus.operator.dlq.letters import Choice
-from eventbus.operator.dlq.marks import Position
+from eventbus.operator.dlq.resolved import Position
 from eventbus.worker.dead_letters import topic_of
 
 
-class CannotLook(click.ClickException):
+class CannotRun(click.ClickException):
     """The command cannot be done at all; exit code 2."""
 
     exit_code = 2
@@ -26,12 +26,12 @@ class Selection:
     topic: str | None
     choice: Choice
 
-    def topics(self, desk: Desk) -> list[str]:
-        """Return the topics to look into; raise CannotLook where there is none of that name."""
+    def topics(self, box: LetterBox) -> list[str]:
+        """Return the topics to look into; raise CannotRun where there is none of that name."""
         if self.topic is None:
-            return desk.topics
-        if self.topic not in desk.partitions:
-            raise CannotLook(f"there is no topic {self.topic}; dead letters are in: {', '.join(desk.topics) or 'none'}")
+            return box.topics
+        if self.topic not in box.partitions:
+            raise CannotRun(f"there is no topic {self.topic}; dead letters are in: {', '.join(box.topics) or 'none'}")
         return [self.topic]
 
 

@@ -1,4 +1,4 @@
-"""Which letters are to be dealt with, and doing it with whoever sits in front of the screen."""
+"""Which letters are to be dealt with, and doing it with whoever sits in front of the display."""
 
 import asyncio
 import signal
@@ -10,19 +10,20 @@ from dataclasses import dataclass, field
 import click
 from aiokafka.errors import KafkaError
 
-from eventbus.operator.dlq import dealing, screen
-from eventbus.operator.dlq.desk import Desk, sitting, started
+from eventbus import kafka
+from eventbus.operator.dlq import display, resolver
+from eventbus.operator.dlq.letter_box import LetterBox, opened
 from eventbus.operator.dlq.letters import Choice, Letter
-from eventbus.operator.dlq.marks import Deed, Position
 from eventbus.operator.dlq.options import Selection
+from eventbus.operator.dlq.resolved import Position, Resolution
 
 LONG = 1000
 
 
-async def chosen(desk: Desk, selection: Selection, *, done: bool = False) -> AsyncGenerator[Letter, None]:
+async def chosen(box: LetterBox, selection: Selection, *, done: bool = False) -> AsyncGenerator[Letter, None]:
     """Yield the letters that are meant, topic by topic: those that are left, or those that are *done*."""
-    for topic in selection.topics(desk):
-        async for letters in desk.letters(topic, selection.choice):
+    for topic in selection.topics(box):
+        async for letters in box.letters(topic, selection.choice):
             for letter in letters:
                 if (letter.done is not None) == done:
                     yield letter
@@ -51,7 +52,7 @@ class Execution:
     """The work on a plan: asked to stop (Ctrl-C, SIGTERM) it finishes the letters that it has in hand."""
 
     plan: Plan
-    deed: Deed
+    resolution: Resolution
     done: int = 0
     problems: int = 0
     lost: str | None = None
@@ -60,11 +61,11 @@ class Execution:
     async def run(self, bootstrap_servers: str) -> None:
         """Deal with the letters of the plan; where the broker is lost meanwhile, `lost` says how."""
         self._listen_to_signals()
-        writer = dealing.producer(bootstrap_servers)
-        async with sitting(bootstrap_servers) as desk, started(writer):
+        writer = resolver.producer(bootstrap_servers)
+        async with opened(bootstrap_servers) as box, kafka.started(writer):
             with click.progressbar(
                 length=self.plan.total,
-                label=self.deed,
+                label=self.resolution,
                 hidden=self.plan.total < LONG or not sys.stderr.isatty(),
                 file=sys.stderr,
             ) as bar:
@@ -73,7 +74,7 @@ class Execution:
                     bar.update(1)
                     self._count(letter, problem)
 
-                work = dealing.Dealing(desk, writer, self.deed, report)
+                work = resolver.Resolver(box, writer, self.resolution, report)
                 try:
                     for topic, positions in self.plan.positions.items():
                         if not self.stop.is_set():
@@ -86,7 +87,7 @@ class Execution:
             self.done += 1
         else:
             self.problems += 1
-            click.echo(f"left {letter.place}: {screen.printable(problem)}", err=True)
+            click.echo(f"left {letter.place}: {display.printable(problem)}", err=True)
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()

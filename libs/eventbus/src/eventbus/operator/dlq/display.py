@@ -17,7 +17,7 @@ _COLUMNS: Mapping[str, tuple[int, Callable[[Letter], str | None]]] = {
     "TRIES": (5, lambda letter: letter.about("attempts")),
     "FIRST FAILED": (19, lambda letter: (letter.about("first-failed-at") or "-")[:19]),
     "FROM": (8, lambda letter: letter.about("original-topic")),
-    "DONE": (8, lambda letter: letter.done.deed if letter.done else None),
+    "DONE": (8, lambda letter: letter.done.resolution if letter.done else None),
     "ERROR": (0, lambda letter: _error(letter)),
 }
 
@@ -60,7 +60,7 @@ def page(letter: Letter, *, value: bool) -> str:
     rows = [
         letter.place,
         f"  order: {printable(_text(letter.record.key) or '-')}",
-        *([f"  {letter.done.deed}: {printable(letter.done.at)}"] if letter.done else []),
+        *([f"  {letter.done.resolution}: {printable(letter.done.at)}"] if letter.done else []),
         *(f"  {printable(name)}: {printable(_text(header) or '-')}" for name, header in letter.record.headers),
     ]
     if content is None:
@@ -98,7 +98,7 @@ def _about(letter: Letter) -> dict[str, Any]:
         "first_failed_at": letter.about("first-failed-at"),
         "original_topic": letter.about("original-topic"),
         "trace_id": letter.trace_id,
-        "done": letter.done.deed if letter.done else None,
+        "done": letter.done.resolution if letter.done else None,
         "done_at": letter.done.at if letter.done else None,
     }
 

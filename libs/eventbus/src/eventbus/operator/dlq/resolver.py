@@ -1,4 +1,4 @@
-"""Dealing with dead letters: each is sent back or given up, then marked; what can be removed for real is removed."""
+"""Resolver with dead letters: each is sent back or given up, then marked; what can be removed for real is removed."""
 
 import asyncio
 import contextlib
@@ -11,12 +11,12 @@ from aiokafka_otel.propagation import context_of
 from opentelemetry import context as otel
 
 from eventbus import kafka
-from eventbus.operator.dlq import marks
-from eventbus.operator.dlq.desk import ANSWER_TIMEOUT_S, Desk
+from eventbus.operator.dlq import resolved
+from eventbus.operator.dlq.letter_box import ANSWER_TIMEOUT_S, LetterBox
 from eventbus.operator.dlq.letters import Choice, Letter
-from eventbus.operator.dlq.marks import Deed, Mark, Position
+from eventbus.operator.dlq.resolved import Position, Resolution, Resolved
 from eventbus.process.spans import Flusher
-from eventbus.worker.dead_letters import MAX_BYTES
+from eventbus.worker.dead_letters import MAX_BYTES, resolved_topic_of
 
 Report = Callable[[Letter, str | None], None]
 
@@ -62,12 +62,12 @@ def problem_with(letter: Letter, partitions: Mapping[str, Sequence[int]]) -> str
 
 
 def producer(bootstrap_servers: str) -> AIOKafkaProducer:
-    """Return the producer (not started) for the letters and their marks."""
+    """Return the producer (not started) for the letters and their resolved."""
     # One that gives up: an operator waits for the answer, and what arrives twice the inbox recognises.
     return kafka.producer(bootstrap_servers, "eventbus-dlq", max_bytes=MAX_BYTES, compression="gzip", gives_up=True)
 
 
-class Dealing:
+class Resolver:
     """Redrive or purge letters, and remember it.
 
     A letter is marked after the broker has acknowledged it, and after its span is exported: a crash in between sends it
@@ -75,17 +75,17 @@ class Dealing:
     within some 30 s; what was acknowledged by then may not be marked.
     """
 
-    def __init__(self, desk: Desk, producer: AIOKafkaProducer, deed: Deed, report: Report) -> None:
-        self._desk = desk
+    def __init__(self, box: LetterBox, producer: AIOKafkaProducer, resolution: Resolution, report: Report) -> None:
+        self._box = box
         self._producer = producer
-        self._deed = deed
+        self._resolution = resolution
         self._report = report
         self._flusher = Flusher()
 
     async def deal(self, topic: str, choice: Choice, stop: asyncio.Event) -> None:
         """Deal with the letters that are left of *choice*, and report on each; once *stop* is set, no more of them."""
-        await self._desk.create(topic)
-        async with contextlib.aclosing(self._desk.letters(topic, choice)) as batches:
+        await self._box.create(topic)
+        async with contextlib.aclosing(self._box.letters(topic, choice)) as batches:
             async for letters in batches:
                 if stop.is_set():
                     return
@@ -95,19 +95,21 @@ class Dealing:
 
     async def sweep(self, topic: str) -> None:
         """Remove for real the letters of *topic* before which none is left, and the marks that nobody needs then."""
-        done = await self._desk.marks(topic)
-        first_left = await self._desk.first_left(topic, done)
-        bounds = await self._desk.bounds(topic)
+        done = await self._box.marks(topic)
+        first_left = await self._box.first_left(topic, done)
+        bounds = await self._box.bounds(topic)
         if settled := {at: offset for at, offset in first_left.items() if offset > bounds[at].start}:
-            await self._desk.delete_before(topic, settled)
+            await self._box.delete_before(topic, settled)
         await self._put(topic, {at: None for at in done if at[1] < first_left.get(at[0], 0)})
 
     async def _deal(self, topic: str, letters: Sequence[Letter]) -> None:
         trouble: KafkaError | None = None
-        if self._deed is Deed.REDRIVEN:
+        if self._resolution is Resolution.REDRIVEN:
             letters, trouble = await self._send_back(letters)
             await asyncio.to_thread(self._flusher.flush)
-        await self._put(topic, {each.position: Mark.now(self._deed, each.record.timestamp) for each in letters})
+        await self._put(
+            topic, {each.position: Resolved.now(self._resolution, each.record.timestamp) for each in letters}
+        )
         for letter in letters:
             self._report(letter, None)
         if trouble:
@@ -135,7 +137,7 @@ class Dealing:
         return arrived, trouble
 
     async def _send(self, letter: Letter) -> "asyncio.Future[object]":
-        where = destination(letter, self._desk.partitions)
+        where = destination(letter, self._box.partitions)
         headers = letter.original_headers()
         # An empty context with the letter's own in it: not suppressed, so that aiokafka-otel makes the `send` span.
         token = otel.attach(context_of(headers))
@@ -152,12 +154,12 @@ class Dealing:
             otel.detach(token)
         return sent
 
-    async def _put(self, topic: str, entries: Mapping[Position, Mark | None]) -> None:
+    async def _put(self, topic: str, entries: Mapping[Position, Resolved | None]) -> None:
         """Write marks, or take them back; when this returns, the broker has them."""
-        done = marks.topic_of(topic)
+        done = resolved_topic_of(topic)
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             futures = [
-                await self._producer.send(done, mark and mark.encode(), key=marks.key_of(position))
+                await self._producer.send(done, mark and mark.encode(), key=resolved.key_of(position))
                 for position, mark in entries.items()
             ]
         await _settled(futures)

@@ -6,16 +6,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from aiokafka.errors import KafkaError
 
 from eventbus import kafka
-from eventbus.operator.dlq import marks
+from eventbus.operator.dlq import resolved
 from eventbus.operator.dlq.letters import DEAD_LETTERS, Choice, Letter
-from eventbus.operator.dlq.marks import Mark, Position
+from eventbus.operator.dlq.resolved import Position, Resolved
+from eventbus.worker.dead_letters import RESOLVED_TOPIC_SETTINGS, resolved_topic_of
 
-CONNECT_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 30
-STOP_TIMEOUT_S = 2
 BATCH = 500
 
 ALL = Choice()
@@ -23,7 +21,7 @@ ALL = Choice()
 Records = list[ConsumerRecord[bytes, bytes]]
 
 
-class Desk:
+class LetterBox:
     """Look into the dead letters of a broker.
 
     Everything here raises KafkaError or TimeoutError where the broker does not answer within 30 s. To be used under
@@ -52,10 +50,10 @@ class Desk:
 
     async def create(self, topic: str) -> None:
         """Create the topic that remembers what was done with the letters of *topic*, where it is missing."""
-        done = marks.topic_of(topic)
+        done = resolved_topic_of(topic)
         if done not in self.partitions:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                await kafka.create_missing(self._admin, {done: marks.TOPIC_SETTINGS})
+                await kafka.create_missing(self._admin, {done: RESOLVED_TOPIC_SETTINGS})
             self.partitions[done] = list(range(kafka.PARTITIONS))
 
     async def delete_before(self, topic: str, offsets: dict[int, int]) -> None:
@@ -65,12 +63,12 @@ class Desk:
                 {TopicPartition(topic, partition): RecordsToDelete(offset) for partition, offset in offsets.items()}
             )
 
-    async def marks(self, topic: str) -> dict[Position, Mark]:
+    async def marks(self, topic: str) -> dict[Position, Resolved]:
         """Return what was done with which letters of *topic*; a mark may be of a letter that is gone."""
-        found: dict[Position, Mark | None] = {}
-        done = marks.topic_of(topic)
+        found: dict[Position, Resolved | None] = {}
+        done = resolved_topic_of(topic)
         async for records in self._read(await self._bounds(done, self.partitions.get(done, ()))):
-            found.update(mark for record in records if (mark := marks.decode(record.key, record.value)))
+            found.update(mark for record in records if (mark := resolved.decode(record.key, record.value)))
         return {position: mark for position, mark in found.items() if mark}
 
     async def letters(self, topic: str, choice: Choice = ALL) -> AsyncGenerator[list[Letter], None]:
@@ -87,12 +85,12 @@ class Desk:
         """Return the offsets that *topic* holds now, by partition."""
         return {at.partition: offsets for at, offsets in (await self._bounds(topic, self.partitions[topic])).items()}
 
-    async def first_left(self, topic: str, done: Mapping[Position, Mark]) -> dict[int, int]:
+    async def first_left(self, topic: str, done: Mapping[Position, Resolved]) -> dict[int, int]:
         """Return for each partition the offset before which all letters have been dealt with."""
         bounds = await self._bounds(topic, self.partitions[topic])
         return {at.partition: await self._first_left(at, offsets, done) for at, offsets in bounds.items()}
 
-    async def _first_left(self, at: TopicPartition, offsets: range, done: Mapping[Position, Mark]) -> int:
+    async def _first_left(self, at: TopicPartition, offsets: range, done: Mapping[Position, Resolved]) -> int:
         async with contextlib.aclosing(self._read({at: offsets})) as batches:
             async for records in batches:
                 for record in records:
@@ -138,34 +136,21 @@ class Desk:
 
 
 @contextlib.asynccontextmanager
-async def sitting(bootstrap_servers: str) -> AsyncIterator[Desk]:
-    """Open a desk that knows which topics there are."""
+async def opened(bootstrap_servers: str) -> AsyncIterator[LetterBox]:
+    """Open the letter box of a broker, which knows which topics there are."""
     consumer = kafka.reader(bootstrap_servers, "eventbus-dlq")
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=10_000)
-    async with started(consumer):
+    async with kafka.started(consumer):
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            async with asyncio.timeout(kafka.ASK_TIMEOUT_S):
                 await admin.start()
-            desk = Desk(consumer, admin)
-            await desk.look_around()
-            yield desk
+            box = LetterBox(consumer, admin)
+            await box.look_around()
+            yield box
         finally:
             await admin.close()
 
 
-@contextlib.asynccontextmanager
-async def started(client: kafka.Client) -> AsyncIterator[None]:
-    """Start *client*, and stop it at the end; both within a bounded time (aiokafka #1101, #773: stop() may hang)."""
-    try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await client.start()
-        yield
-    finally:
-        with contextlib.suppress(TimeoutError, KafkaError):
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await client.stop()
-
-
-def _mark_of(record: ConsumerRecord[bytes, bytes], done: Mapping[Position, Mark]) -> Mark | None:
+def _mark_of(record: ConsumerRecord[bytes, bytes], done: Mapping[Position, Resolved]) -> Resolved | None:
     mark = done.get((record.partition, record.offset))
     return mark if mark and mark.timestamp == record.timestamp else None
