@@ -72,8 +72,9 @@ async def work(config: WorkerSettings, database: Database) -> None:
 
 def main() -> None:
     config = read_settings(WorkerSettings)
-    database = Database(config.database_url)
-    database.create(metadata)
+    database = config.open_database()
+    with database.write() as connection:
+        metadata.create_all(connection)
     if sys.argv[1:] == ["relay"]:
         run("billing", config, database, publishes=[InvoiceIssued])
     else:

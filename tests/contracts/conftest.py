@@ -23,9 +23,9 @@ from tests.contracts.chain import Chain
 def chain(new_database: Callable[[], str]) -> Iterator[Chain]:
     """One for all tests of a module: each looks at what it added."""
     databases = {name: Database(new_database()) for name in ("orders", "billing", "notifier")}
-    databases["orders"].create(orders.store.metadata)
-    databases["billing"].create(billing.store.metadata)
-    databases["notifier"].create(notifier.store.metadata)
+    databases["orders"].upgrade(orders.store.SCHEMA)
+    databases["billing"].upgrade(billing.store.SCHEMA)
+    databases["notifier"].upgrade(notifier.store.SCHEMA)
     office = PostOffice()
     server = MailServer(office)
     server.start()

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select
 
 from libs.eventbus.tests.operating import ended, process
-from libs.eventbus.tests.support import Kafka, Service, encoded, eventually, make_patience, unique
+from libs.eventbus.tests.support import Kafka, Service, encoded, eventually, make_patience, prepare, unique
 
 DOC = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
 
@@ -86,7 +86,7 @@ def kafka(broker: str, tmp_path: Path) -> Kafka:
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     database = Database(f"sqlite:///{tmp_path}/billing.db")
-    database.create(metadata)
+    prepare(database, metadata)
     yield database
     database.close()
 

@@ -9,14 +9,14 @@ from eventbus import Database
 from eventbus.process.patience import Patience
 
 from libs.eventbus.tests.operating import Operator
-from libs.eventbus.tests.support import Kafka, Recorded, Service, make_patience, metadata, unique
+from libs.eventbus.tests.support import Kafka, Recorded, Service, make_patience, metadata, prepare, unique
 
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """A service's database: a SQLite file, then one on PostgreSQL."""
     database = Database(database_url)
-    database.create(metadata)
+    prepare(database, metadata)
     yield database
     database.close()
 
@@ -25,7 +25,7 @@ def database(database_url: str) -> Iterator[Database]:
 def on_sqlite(tmp_path: Path) -> Iterator[Database]:
     """For what only SQLite promises."""
     database = Database(f"sqlite:///{tmp_path}/service.db")
-    database.create(metadata)
+    prepare(database, metadata)
     yield database
     database.close()
 
@@ -34,7 +34,7 @@ def on_sqlite(tmp_path: Path) -> Iterator[Database]:
 def on_postgresql(postgres_server: Any) -> Iterator[Database]:
     """For what only PostgreSQL promises."""
     database = Database(postgres_server.new_database())
-    database.create(metadata)
+    prepare(database, metadata)
     yield database
     database.close()
 

@@ -164,6 +164,14 @@ class Recorded:
         return sorted(chosen, key=lambda span: span.start_time or 0)
 
 
+def prepare(database: Database, *metadata: MetaData) -> None:
+    """Give *database* the bus's own tables and those of a test."""
+    database.upgrade()
+    with database.write() as connection:
+        for each in metadata:
+            each.create_all(connection)
+
+
 def traceparent(span: ReadableSpan) -> str:
     """Return the header that says: this span is the parent."""
     context = span.context

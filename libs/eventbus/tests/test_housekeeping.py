@@ -16,7 +16,7 @@ from eventbus.worker.dead_letters import topic_of as letters_topic_of
 from eventbus.worker.retry import topic_of as retry_topic_of
 from sqlalchemy import Column, DateTime, Integer, MetaData, String, Table, insert, select
 
-from libs.eventbus.tests.support import Kafka, count, eventually, running, unchangeable, unique
+from libs.eventbus.tests.support import Kafka, count, eventually, prepare, running, unchangeable, unique
 
 DAY = timedelta(days=1)
 metadata = MetaData()
@@ -33,7 +33,7 @@ NAMES = Retention(visits.c.at, keep=2 * DAY, because="nobody asks for them any m
 
 def visit(database: Database, *ages: timedelta) -> None:
     """Note visits that were so long ago; each has its age in days as its name."""
-    database.create(metadata)
+    prepare(database, metadata)
     now = datetime.now(UTC)
     with database.write() as connection:
         connection.execute(insert(visits), [{"at": now - age, "name": str(age.days)} for age in ages])
@@ -106,7 +106,7 @@ async def test_rows_that_grow_old_later_are_removed_later(
     database: Database, patience: Patience, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(housekeeping, "EVERY_S", 0.01)
-    database.create(metadata)
+    prepare(database, metadata)
     async with running(patience, remove_old_rows(database, [VISITS], patience)):
         visit(database, 11 * DAY)
         await eventually("the row is gone", lambda: names(database) == [])

@@ -76,7 +76,7 @@ def issue_invoice(order: OrderPlaced, connection: Connection) -> InvoiceIssued:
 
 def main() -> None:
     database = Database(CONFIG.database_url)
-    database.create()
+    database.upgrade()
     subscriptions = [within_transaction(OrderPlaced, issue_invoice, lambda connection: connection)]
     run(
         CONFIG.service,

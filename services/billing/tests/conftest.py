@@ -15,7 +15,7 @@ PlaceOrder = Callable[..., OrderPlaced]
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
-    database.create(store.metadata)
+    database.upgrade(store.SCHEMA)
     yield database
     database.close()
 

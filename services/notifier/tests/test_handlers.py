@@ -19,7 +19,7 @@ from notifier.mailer import Mailer
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
-    database.create(store.metadata)
+    database.upgrade(store.SCHEMA)
     yield database
     database.close()
 

@@ -14,7 +14,7 @@ from orders.app import create_app
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
-    database.create(store.metadata)
+    database.upgrade(store.SCHEMA)
     yield database
     database.close()
 
@@ -28,7 +28,7 @@ def client(database: Database) -> FlaskClient:
 def long_lived(new_database: Callable[[], str]) -> Iterator[FlaskClient]:
     """A client that all examples of a property share."""
     database = Database(new_database())
-    database.create(store.metadata)
+    database.upgrade(store.SCHEMA)
     yield create_app(database).test_client()
     database.close()
 

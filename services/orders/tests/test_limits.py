@@ -36,7 +36,7 @@ def looking_always(monkeypatch: pytest.MonkeyPatch) -> None:
 def on_sqlite(tmp_path: Path) -> Iterator[Database]:
     """For disks: a server such as PostgreSQL watches over its own."""
     database = Database(f"sqlite:///{tmp_path}/orders.db")
-    database.create(store.metadata)
+    database.upgrade(store.SCHEMA)
     yield database
     database.close()
 

@@ -3,8 +3,10 @@
 A service declares its events, its handlers and its tables; everything between the database and the broker is here.
 """
 
+from eventbus.command import command
 from eventbus.database.database import Database
 from eventbus.database.outage import is_message_fault
+from eventbus.database.schema import Schema
 from eventbus.errors import Poison, Transient, Unavailable
 from eventbus.event import Event, Money
 from eventbus.housekeeping import Retention
@@ -27,10 +29,12 @@ __all__ = [
     "Poison",
     "Receipt",
     "Retention",
+    "Schema",
     "Subscription",
     "Transient",
     "Unavailable",
     "WorkerSettings",
+    "command",
     "is_message_fault",
     "outside_transaction",
     "read_settings",

@@ -7,6 +7,8 @@ from typing import Literal, TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from eventbus.database.database import Database
+from eventbus.database.schema import Schema
 from eventbus.outbox.limits import MAX_ROWS, MIN_FREE_DISK_MB, OutboxLimit
 
 S = TypeVar("S", bound=BaseSettings)
@@ -17,10 +19,29 @@ EFFECTS_AT_ONCE = 16
 DATABASE_URL = r"^(sqlite:///|postgresql\+psycopg://[^/]*/).+"
 
 
-class OutboxSettings(BaseSettings):
-    """The variables of whoever writes to an outbox."""
+class DatabaseSettings(BaseSettings):
+    """The variables of whoever uses a service's database."""
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
+
+    database_url: str = Field(
+        pattern=DATABASE_URL,
+        description="where this service keeps its data, like sqlite:////var/lib/shop/shop.db "
+        "or postgresql+psycopg://user:password@host/name",
+    )
+    migrate: Literal["yes", "no"] = Field(
+        default="yes", description="no starts only if the database is up to date, yes brings it up to date"
+    )
+
+    def open_database(self, *schemas: Schema) -> Database:
+        """Return the database, which has the bus's own tables and those of *schemas*; see `Database.upgrade`."""
+        database = Database(self.database_url)
+        database.upgrade(*schemas, only_check=self.migrate == "no")
+        return database
+
+
+class OutboxSettings(DatabaseSettings):
+    """The variables of whoever writes to an outbox."""
 
     outbox_max_rows: int = Field(
         default=MAX_ROWS, ge=1, description=f"how many events may wait to be published, like {MAX_ROWS}"
@@ -39,11 +60,6 @@ class OutboxSettings(BaseSettings):
 class WorkerSettings(OutboxSettings):
     """The variables that every worker reads; a service adds its own."""
 
-    database_url: str = Field(
-        pattern=DATABASE_URL,
-        description="where this service keeps its data, like sqlite:////var/lib/shop/shop.db "
-        "or postgresql+psycopg://user:password@host/name",
-    )
     kafka_bootstrap_servers: str = Field(pattern=r"^[^:]+:\d+", description="brokers, like 127.0.0.1:9092")
     instance_id: str = Field(min_length=1, description="a name that no other living worker has, like billing-1")
     status_file: Path = Field(description="the file that tells whether this worker is ready")

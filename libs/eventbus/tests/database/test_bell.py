@@ -29,7 +29,7 @@ def url(tmp_path: Path) -> str:
 @pytest.fixture
 def database(url: str) -> Database:
     database = Database(url)
-    database.create()
+    database.upgrade()
     return database
 
 

@@ -1,19 +1,17 @@
-import multiprocessing
 import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from eventbus import Database
-from sqlalchemy import Column, Integer, MetaData, Table, insert, inspect, select, text, update
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from libs.eventbus.tests.support import effects, effects_of, metadata, unique
+from libs.eventbus.tests.support import effects, effects_of, metadata, prepare, unique
 
 
 def test_on_sqlite_threads_that_write_wait_for_each_other_and_lose_nothing(on_sqlite: Database) -> None:
@@ -122,7 +120,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_on_sqlite_no_connection_is_opened_before_the_first_use(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/new.db")
     files = list(tmp_path.iterdir())
-    database.create()
+    database.upgrade()
     database.close()
 
     assert files == []
@@ -137,46 +135,11 @@ def test_on_sqlite_a_new_file_that_another_process_is_about_to_write_is_waited_f
     other.execute("BEGIN IMMEDIATE")
     monkeypatch.setattr("eventbus.database.sqlite.sleep", lambda _: other.execute("ROLLBACK"))
     database = Database(f"sqlite:///{path}")
-    database.create(metadata)
+    prepare(database, metadata)
     other.close()
 
     assert effects_of(database) == []
     database.close()
-
-
-def _start_service(url: str, start_together: "threading.Barrier", number: int) -> None:
-    start_together.wait()
-    database = Database(url)
-    database.create(metadata)
-    with database.write() as connection:
-        connection.execute(insert(effects).values(order_id=str(number)))
-    database.close()
-
-
-@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # nothing of this process is used there
-def test_processes_that_start_together_on_a_new_database_all_get_it(database_url: str) -> None:
-    forking = multiprocessing.get_context("fork")
-    start_together = forking.Barrier(6)
-    processes = [
-        forking.Process(target=_start_service, args=(database_url, start_together, number)) for number in range(6)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(timeout=60)
-    database = Database(database_url)
-
-    assert [process.exitcode for process in processes] == [0] * 6
-    assert sorted(effects_of(database)) == ["0", "1", "2", "3", "4", "5"]
-    database.close()
-
-
-def test_creating_the_tables_again_keeps_what_is_in_them(database: Database) -> None:
-    with database.write() as connection:
-        connection.execute(insert(effects).values(order_id="o-1"))
-    database.create(metadata)
-
-    assert effects_of(database) == ["o-1"]
 
 
 @pytest.mark.parametrize(
@@ -225,26 +188,3 @@ def test_a_connection_that_polls_sees_each_commit(database: Database) -> None:
     raw.close()
 
     assert seen == [1, 2, 3]
-
-
-def test_an_index_that_came_with_a_later_version_is_created_too(database_url: str) -> None:
-    older, newer = MetaData(), MetaData()
-    Table("visits", older, Column("at", Integer))
-    visits = Table("visits", newer, Column("at", Integer, index=True))
-    database = Database(database_url)
-    for each in (older, newer, newer):
-        database.create(each)
-    with database.read() as connection:
-        names = [index["name"] for index in inspect(connection).get_indexes("visits")]
-    database.close()
-
-    assert names == [index.name for index in visits.indexes]
-
-
-def test_a_table_without_a_column_that_the_program_needs_ends_the_process_with_one_line(database: Database) -> None:
-    with database.write() as connection:
-        connection.execute(text("ALTER TABLE inbox RENAME COLUMN handled_at TO done_at"))
-    with pytest.raises(SystemExit) as end:
-        database.create(metadata)
-
-    assert end.value.code == "DATABASE_URL: the table inbox has no column handled_at: add it first"

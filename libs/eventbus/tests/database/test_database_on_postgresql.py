@@ -14,7 +14,7 @@ from eventbus.database import postgresql
 from sqlalchemy import Connection, insert, text, update
 from sqlalchemy.exc import InternalError, OperationalError
 
-from libs.eventbus.tests.support import effects, effects_of, metadata
+from libs.eventbus.tests.support import effects, effects_of
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_process_whose_server_is_not_there_ends_with_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(SystemExit) as end:
-        Database(f"postgresql+psycopg://ada:secret@127.0.0.1:{port}/shop").create(metadata)
+        Database(f"postgresql+psycopg://ada:secret@127.0.0.1:{port}/shop").upgrade()
 
     said = str(end.value.code)
     assert said.startswith("DATABASE_URL: the database cannot be used: ") and "refused" in said

@@ -14,7 +14,7 @@ from sqlalchemy import Column, Connection, ForeignKey, LargeBinary, MetaData, St
 from sqlalchemy.exc import IntegrityError, OperationalError, TimeoutError
 from stack.polling import wait_until
 
-from libs.eventbus.tests.support import HANGS_AFTER_S, effects, effects_of
+from libs.eventbus.tests.support import HANGS_AFTER_S, effects, effects_of, prepare
 
 Work = Callable[[Connection], Any]
 
@@ -125,7 +125,7 @@ def test_on_sqlite_each_work_runs_in_the_context_of_its_caller(on_sqlite: Databa
 
 
 def test_on_sqlite_a_full_disk_costs_only_the_caller_who_met_it(on_sqlite: Database) -> None:
-    on_sqlite.create(further)
+    prepare(on_sqlite, further)
     with on_sqlite.write() as connection:  # the writing side has one connection, which keeps the setting
         pages = connection.execute(text("PRAGMA page_count")).scalar_one()
         connection.execute(text(f"PRAGMA max_page_count = {pages + 8}"))
@@ -143,7 +143,7 @@ def test_on_sqlite_a_full_disk_costs_only_the_caller_who_met_it(on_sqlite: Datab
 
 
 def test_on_sqlite_a_commit_that_fails_is_nobodys_answer(on_sqlite: Database) -> None:
-    on_sqlite.create(further)
+    prepare(on_sqlite, further)
 
     def add_orphan(connection: Connection) -> str:
         connection.execute(insert(child), {"parent": "nobody"})

@@ -81,7 +81,7 @@ async def test_outboxes_of_several_services_on_one_server_have_a_relay_each(
     on_postgresql: Database, postgres_server: Any, tmp_path: Path
 ) -> None:
     another = Database(postgres_server.new_database())
-    another.create()
+    another.upgrade()
     async with only_one(on_postgresql, make_patience(tmp_path)), asyncio.timeout(5):
         async with only_one(another, make_patience(tmp_path)):
             both_held = True

@@ -15,7 +15,17 @@ from eventbus.database.tables import inbox, outbox, waiting
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select
 
 from libs.eventbus.tests.processes import TinyService
-from libs.eventbus.tests.support import Kafka, OrderPlaced, ParcelMoved, Service, count, encoded, eventually, unique
+from libs.eventbus.tests.support import (
+    Kafka,
+    OrderPlaced,
+    ParcelMoved,
+    Service,
+    count,
+    encoded,
+    eventually,
+    prepare,
+    unique,
+)
 
 KEYS, RECORDS = 60, 10
 
@@ -44,14 +54,14 @@ def noted(database: Database) -> dict[str, list[int]]:
 async def test_ten_records_of_each_key_are_handled_in_order_although_relay_and_worker_are_killed_again_and_again(
     kafka: Kafka, database: Database, new_database: Callable[[], str], service: Service, tmp_path: Path
 ) -> None:
-    database.create(metadata)
+    prepare(database, metadata)
     topic = await kafka.topic("parcels")
     ParcelMoved.topic = topic
     relay = TinyService(
         tmp_path / "tiny.db", kafka.broker, topic, instance_id=unique("relay"), database_url=new_database()
     )
     outbox = Database(relay.database_url)
-    outbox.create()
+    outbox.upgrade()
     subscription = within_transaction(ParcelMoved, note, lambda connection: connection)
 
     def done() -> int:
@@ -96,7 +106,7 @@ async def test_with_slots_and_retries_in_order_each_key_keeps_its_order_although
     )
     second = replace(first, instance_id=unique("instance"))
     database = Database(url)
-    database.create()
+    database.upgrade()
 
     def done() -> int:
         return count(database, inbox)

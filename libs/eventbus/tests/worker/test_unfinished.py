@@ -177,7 +177,7 @@ async def test_a_message_that_kills_its_worker_is_set_aside_after_its_tries_and_
     monkeypatch.setenv("RETRY_TRIES", "3")
     tiny = TinyService(tmp_path / "tiny.db", kafka.broker, unique("invoices"), orders=await kafka.topic())
     database = Database(f"sqlite:///{tiny.database}")
-    database.create()
+    database.upgrade()
     deadly = f"dies by {death}"
     await kafka.put(tiny.orders, *(encoded(OrderPlaced(order_id=order)) for order in ("o-1", deadly, "o-2")))
     for _ in range(3):
@@ -207,7 +207,7 @@ async def test_a_worker_that_is_killed_again_and_again_under_load_sets_no_messag
     monkeypatch.setenv("RETRY_TRIES", "3")
     tiny = TinyService(tmp_path / "tiny.db", kafka.broker, unique("invoices"), orders=await kafka.topic())
     database = Database(f"sqlite:///{tiny.database}")
-    database.create()
+    database.upgrade()
     for partition in range(3):
         records = [encoded(OrderPlaced(order_id=f"{partition}-{number}")) for number in range(EACH)]
         await kafka.put(tiny.orders, *records, partition=partition)

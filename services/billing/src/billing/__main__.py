@@ -1,6 +1,6 @@
 """The worker: each order placed is billed, and the invoice announced."""
 
-from eventbus import Database, read_settings, run, within_transaction
+from eventbus import command, read_settings, run, within_transaction
 
 from billing import faults, store
 from billing.config import WorkerConfig
@@ -10,8 +10,7 @@ from billing.handlers import issue_invoice
 
 def main() -> None:
     config = read_settings(WorkerConfig)
-    database = Database(config.database_url)
-    database.create(store.metadata)
+    database = config.open_database(store.SCHEMA)
     run(
         "billing",
         config,
@@ -23,4 +22,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main, store.SCHEMA)

@@ -1,10 +1,14 @@
 """The ledger's tables."""
 
+from pathlib import Path
+
+from eventbus import Schema
 from sqlalchemy import Column, Connection, DateTime, Integer, MetaData, String, Table, bindparam, insert, select, text
 
 from billing.events import InvoiceIssued
 
 metadata = MetaData()
+SCHEMA = Schema(metadata, Path(__file__).with_name("migrations"))
 
 # A ledger: nothing is ever removed from it, so no rule of housekeeping names it.
 _invoices = Table(

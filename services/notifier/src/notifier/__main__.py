@@ -1,6 +1,6 @@
 """The worker: each invoice issued is mailed."""
 
-from eventbus import Database, outside_transaction, read_settings, run
+from eventbus import command, outside_transaction, read_settings, run
 
 from notifier import faults, store
 from notifier.config import WorkerConfig
@@ -11,8 +11,7 @@ from notifier.mailer import Mailer
 
 def main() -> None:
     config = read_settings(WorkerConfig)
-    database = Database(config.database_url)
-    database.create(store.metadata)
+    database = config.open_database(store.SCHEMA)
     with Mailer(host=config.smtp_host, port=config.smtp_port, sender=config.mail_from) as mailer:
         run(
             "notifier",
@@ -25,4 +24,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main, store.SCHEMA)

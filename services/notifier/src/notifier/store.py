@@ -1,13 +1,15 @@
 """The table of sent e-mails."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from eventbus import Retention
+from eventbus import Retention, Schema
 from sqlalchemy import Column, Connection, DateTime, Integer, MetaData, String, Table, insert
 
 from notifier.mailer import SentMail
 
 metadata = MetaData()
+SCHEMA = Schema(metadata, Path(__file__).with_name("migrations"))
 
 _mails = Table(
     "mails",

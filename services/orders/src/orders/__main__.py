@@ -1,6 +1,6 @@
 """The worker: relays what the web process has stored."""
 
-from eventbus import Database, read_settings, run
+from eventbus import command, read_settings, run
 
 from orders import faults, store
 from orders.config import WorkerConfig
@@ -9,8 +9,7 @@ from orders.events import OrderPlaced
 
 def main() -> None:
     config = read_settings(WorkerConfig)
-    database = Database(config.database_url)
-    database.create(store.metadata)
+    database = config.open_database(store.SCHEMA)
     run(
         "orders",
         config,
@@ -22,4 +21,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main, store.SCHEMA)

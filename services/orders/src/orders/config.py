@@ -2,7 +2,7 @@
 
 from socket import gethostname
 
-from eventbus import DATABASE_URL, OutboxSettings, WorkerSettings
+from eventbus import OutboxSettings, WorkerSettings
 from pydantic import Field
 
 from orders.store import KEYS
@@ -11,11 +11,6 @@ from orders.store import KEYS
 class WebConfig(OutboxSettings):
     """The variables of the web process."""
 
-    database_url: str = Field(
-        pattern=DATABASE_URL,
-        description="where orders are kept, like sqlite:////var/lib/orders/orders.db "
-        "or postgresql+psycopg://user:password@host/name",
-    )
     zipkin_public_url: str | None = Field(
         default=None,
         # It becomes a part of the page's Content-Security-Policy, which knows no IPv6 addresses.

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from eventbus import Receipt, Retention
+from eventbus import Receipt, Retention, Schema
 from sqlalchemy import (
     Column,
     Connection,
@@ -23,6 +24,7 @@ from sqlalchemy import (
 from orders.events import OrderPlaced
 
 metadata = MetaData()
+SCHEMA = Schema(metadata, Path(__file__).with_name("migrations"))
 
 _orders = Table(
     "orders",

@@ -1,17 +1,15 @@
 """What gunicorn serves: ``orders.wsgi:app``. Loaded after the fork, so that no connection is shared."""
 
-from eventbus import Database, read_settings
+from eventbus import read_settings
 
 from orders import store
 from orders.app import create_app
 from orders.config import WebConfig
 
 _config = read_settings(WebConfig)
-_database = Database(_config.database_url)
-_database.create(store.metadata)
 
 app = create_app(
-    _database,
+    _config.open_database(store.SCHEMA),
     prefix=_config.script_name,
     zipkin_url=_config.zipkin_public_url,
     demo_faults=_config.demo_faults,

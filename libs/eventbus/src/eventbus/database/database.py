@@ -5,20 +5,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, MetaData, inspect, make_url, text
+from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
-from eventbus.database import postgresql, sqlite, tables
+from eventbus.database import postgresql, sqlite
 from eventbus.database.bell import Bell, Pipe
 from eventbus.database.group_commit import GroupCommit
+from eventbus.database.schema import Schema, SchemaError, upgrade
 
 T = TypeVar("T")
 
 _EXPECTED = "write sqlite:///path/to/file.db or postgresql+psycopg://user:password@host/name"
 # What a connection's `info` has if a row was added to the outbox.
 ADDED = "eventbus.added"
-# Any number that nobody else takes for a lock of the whole database.
-_CREATING = 4_735_811
 _ONLY_READS = text("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean")
 
 
@@ -61,27 +60,20 @@ class Database:
         self.errors: tuple[type[Exception], ...] = (SQLAlchemyError, self._writer.dialect.loaded_dbapi.Error)
         self._group = GroupCommit(self.write, sqlite.WRITER_TIMEOUT_S, self.errors) if self.has_one_writer else None
 
-    def create(self, *metadata: MetaData) -> None:
-        """Create the tables and indexes of *metadata* and the bus's own that are missing, whoever else does so too.
+    def upgrade(self, *schemas: Schema, only_check: bool = False) -> None:
+        """Bring the database up to date with the bus's own schema and *schemas*, whoever else does so too, or
+        *only_check* whether it is.
 
-        A process begins with this: where the database cannot be used, or a table of an older program lacks a column, it
-        ends (exit code 1) with a line that says why.
+        A process begins with this. If the database cannot be used or does not fit, it ends (exit code 1) with a line
+        that says why; nothing is changed then.
         """
         try:
-            with self.write() as connection:
-                self._create(connection, tables.metadata, *metadata)
+            with self.read() if only_check else self.write() as connection:
+                upgrade(connection, schemas, only_check=only_check)
+        except SchemaError as error:
+            raise SystemExit(f"DATABASE_URL: {error}") from error
         except OperationalError as error:
             raise SystemExit(f"DATABASE_URL: the database cannot be used: {_first_line(error)}") from error
-
-    def _create(self, connection: Connection, *metadata: MetaData) -> None:
-        if self.lock_file is None:
-            # On SQLite the transaction itself is the lock; here two would both miss a table and both create it.
-            connection.execute(text("SELECT pg_advisory_xact_lock(:creating)"), {"creating": _CREATING})
-        for each in metadata:
-            each.create_all(connection)
-            _check_columns(connection, each)
-            for index in (index for table in each.sorted_tables for index in table.indexes):
-                index.create(connection, checkfirst=True)  # create_all leaves out those of a table that is there
 
     @contextmanager
     def write(self, *, synced: bool = True) -> Iterator[Connection]:
@@ -147,14 +139,6 @@ class Database:
         """Close all connections."""
         for engine in (self._writer, self._reader, self._poller):
             engine.dispose()
-
-
-def _check_columns(connection: Connection, metadata: MetaData) -> None:
-    for table in metadata.sorted_tables:
-        there = {column["name"] for column in inspect(connection).get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in there:
-                raise SystemExit(f"DATABASE_URL: the table {table.name} has no column {column.name}: add it first")
 
 
 def _first_line(error: OperationalError) -> str:
