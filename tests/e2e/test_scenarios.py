@@ -10,7 +10,7 @@ from contextlib import suppress
 import journey
 import pytest
 import requests
-from demo_baggage import SCENARIOS
+from demo_faults.baggage import SCENARIOS
 from sqlalchemy import create_engine, text
 from stack import Stack
 from stack.services import database_url, instrumented, tool_environment

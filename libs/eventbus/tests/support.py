@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -22,6 +22,7 @@ from eventbus import (
     Database,
     Event,
     Money,
+    Publication,
     Subscription,
     WorkerSettings,
     cloudevents,
@@ -368,10 +369,12 @@ def worker_settings(broker: str, folder: Path, **settings: Any) -> WorkerSetting
 
 @asynccontextmanager
 async def relaying(
-    database: Database, broker: str, folder: Path, grace: float = 5, copies: Callable[[], int] = lambda: 1
+    database: Database, broker: str, folder: Path, grace: float = 5, publications: Sequence[Publication] = ()
 ) -> AsyncIterator[tuple[Relay, Running]]:
     """Run a relay."""
     patience = make_patience(folder, "relay", grace=grace)
-    relay = Relay(database, bootstrap_servers=broker, client_id=unique("relay"), patience=patience, copies=copies)
+    relay = Relay(
+        database, bootstrap_servers=broker, client_id=unique("relay"), patience=patience, publications=publications
+    )
     async with running(patience, relay.run()) as handle:
         yield relay, handle

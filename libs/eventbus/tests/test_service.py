@@ -7,10 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 from aiokafka.errors import KafkaError
-from eventbus import Database, Event, Outbox, Subscription, WorkerSettings, service, within_transaction
+from eventbus import Database, Event, Outbox, Publication, Subscription, WorkerSettings, service, within_transaction
 from eventbus import kafka as bus_kafka
 from eventbus.database.tables import outbox
-from eventbus.scenarios import Scenarios
 from eventbus.worker.group import Group
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from sqlalchemy import text
@@ -257,7 +256,7 @@ def shop(
     config: WorkerSettings, database: Database, subscription: Subscription, *publishes: type[Event]
 ) -> service._Service:
     group = Group("shop", config, database, [subscription])
-    return service._Service(group, publishes, [], Scenarios({}, enabled=False))
+    return service._Service(group, list(map(Publication, publishes)), [])
 
 
 async def test_the_parts_of_a_service_start_and_stop_each_for_itself(

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from demo_baggage import SCENARIOS
+from demo_faults.baggage import SCENARIOS
 from eventbus import Database
 from flask.testing import FlaskClient
 

@@ -12,7 +12,7 @@ from eventbus.event import Event, Money
 from eventbus.housekeeping import Retention
 from eventbus.outbox.limits import OutboxLimit
 from eventbus.outbox.outbox import Outbox, Receipt
-from eventbus.scenarios import Fault
+from eventbus.outbox.publication import Publication
 from eventbus.service import run
 from eventbus.settings import DATABASE_URL, OutboxSettings, WorkerSettings, read_settings
 from eventbus.worker.subscription import Subscription, outside_transaction, within_transaction
@@ -21,12 +21,12 @@ __all__ = [
     "DATABASE_URL",
     "Database",
     "Event",
-    "Fault",
     "Money",
     "Outbox",
     "OutboxLimit",
     "OutboxSettings",
     "Poison",
+    "Publication",
     "Receipt",
     "Retention",
     "Schema",

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,13 +16,13 @@ from eventbus.database.database import Database
 from eventbus.database.outage import WrongTables
 from eventbus.event import Event
 from eventbus.housekeeping import INBOX, UNFINISHED, WAITING, Retention, remove_old_rows
+from eventbus.outbox.publication import Publication
 from eventbus.outbox.relay import Relay
 from eventbus.process import logs, watchdog
 from eventbus.process.garbage import calm_garbage_collection
 from eventbus.process.patience import Patience, Stopped
 from eventbus.process.status import BEAT_EVERY_S, Status
 from eventbus.process.stopping import bounded_stop
-from eventbus.scenarios import Fault, Scenarios
 from eventbus.settings import WorkerSettings
 from eventbus.worker.assignment import PART as ASSIGNMENT
 from eventbus.worker.consume import consume, topics_of
@@ -39,9 +39,8 @@ def run(
     database: Database,
     *,
     subscriptions: Sequence[Subscription] = (),
-    publishes: Sequence[type[Event]] = (),
+    publishes: Sequence[type[Event] | Publication] = (),
     retain: Sequence[Retention] = (),
-    scenarios: Mapping[str, Fault] | None = None,
 ) -> None:
     """Run the worker *name* until SIGTERM or SIGINT; it then finishes the record in hand and returns. Where that takes
     longer than 8 s, the process ends (exit code 0) without it, and the record is handled after the next start.
@@ -50,8 +49,7 @@ def run(
 
     Creates the topics that it reads and writes where they are missing. The consumer group is *name*. Rows of the inbox
     and those that *retain* lets go are removed in time. Ends the process (exit code 1) where another one uses its
-    instance id, where it hangs, or where the database lacks a table or a column. What goes wrong on purpose in which
-    of the *scenarios* does so with DEMO_FAULTS=1 only.
+    instance id, where it hangs, or where the database lacks a table or a column.
     """
     try:
         by_type(subscriptions)
@@ -59,8 +57,7 @@ def run(
         raise SystemExit(f"{name} is not started: {error}") from None
     logs.configure()
     calm_garbage_collection()
-    faults = Scenarios(scenarios or {}, enabled=config.demo_faults)
-    service = _Service(Group(name, config, database, subscriptions, faults.before), publishes, retain, faults)
+    service = _Service(Group(name, config, database, subscriptions), list(map(Publication.of, publishes)), retain)
     try:
         with watchdog.watched_loop() as alive, bounded_stop() as stop_asked, contextlib.closing(database):
             uvloop.run(service.run(alive, stop_asked))
@@ -78,26 +75,23 @@ def run(
 class _Service:
     """The parts of a process, side by side: what fails in one that cannot be tried again ends all."""
 
-    def __init__(
-        self, group: Group, publishes: Sequence[type[Event]], retain: Sequence[Retention], faults: Scenarios
-    ) -> None:
+    def __init__(self, group: Group, publications: Sequence[Publication], retain: Sequence[Retention]) -> None:
         config = group.config
         self._servers = config.kafka_bootstrap_servers
-        self._topics: dict[str, dict[str, str]] = {each.topic: {} for each in publishes}
-        names = [*(["relay"] if publishes else []), *(["worker", ASSIGNMENT] if group.subscriptions else [])]
+        self._topics: dict[str, dict[str, str]] = {each.event_type.topic: {} for each in publications}
+        names = [*(["relay"] if publications else []), *(["worker", ASSIGNMENT] if group.subscriptions else [])]
         self._patience = Patience(Status(config.status_file, *names), asyncio.Event())
         rules = [INBOX, UNFINISHED, WAITING, *retain]
         self._parts: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "housekeeping": partial(remove_old_rows, group.database, rules, self._patience)
         }
-        if publishes:
+        if publications:
             relay = Relay(
                 group.database,
                 bootstrap_servers=self._servers,
                 client_id=f"{config.instance_id}-relay",
                 patience=self._patience,
-                topics=set(self._topics),
-                copies=faults.copies,
+                publications=publications,
             )
             self._parts["relay"] = relay.run
         if group.subscriptions:

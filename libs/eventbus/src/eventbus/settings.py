@@ -81,7 +81,6 @@ class WorkerSettings(OutboxSettings):
     worker_slots: int = Field(
         default=1, ge=1, le=32, description="how many messages are handled at a time, each key's in order, like 1"
     )
-    demo_faults: bool = Field(default=False, description="1 lets an order carry a fault scenario (for demonstrations)")
 
 
 def read_settings(settings: type[S]) -> S:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
-from eventbus import Database, Outbox
+from eventbus import Database, Outbox, Publication
 from eventbus import kafka as bus_kafka
 from eventbus.database.tables import outbox
 from eventbus.outbox.pending import Pending
@@ -277,7 +277,8 @@ async def test_a_record_is_sent_as_often_as_its_own_context_asks_for(
     def copies() -> int:
         return 2 if trace.get_current_span().get_span_context().trace_id == twice else 1
 
-    async with relaying(database, kafka.broker, tmp_path, copies=copies):
+    publications = [Publication(OrderPlaced.on(topic), copies)]
+    async with relaying(database, kafka.broker, tmp_path, publications=publications):
         await eventually("the orders are published", lambda: is_empty(database))
     records = await kafka.records(topic)
 

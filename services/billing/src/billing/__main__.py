@@ -1,5 +1,6 @@
 """The worker: each order placed is billed, and the invoice announced."""
 
+from demo_faults import Faults
 from eventbus import command, read_settings, run, within_transaction
 
 from billing import faults, store
@@ -10,14 +11,14 @@ from billing.handlers import issue_invoice
 
 def main() -> None:
     config = read_settings(WorkerConfig)
+    demo = Faults.from_environment(faults.SCENARIOS)
     database = config.open_database(store.SCHEMA)
     run(
         "billing",
         config,
         database,
-        subscriptions=[within_transaction(OrderPlaced, issue_invoice, store.Ledger)],
-        publishes=[InvoiceIssued],
-        scenarios=faults.SCENARIOS,
+        subscriptions=demo.on_handling(within_transaction(OrderPlaced, issue_invoice, store.Ledger)),
+        publishes=demo.on_publishing(InvoiceIssued),
     )
 
 

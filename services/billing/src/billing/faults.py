@@ -1,6 +1,7 @@
 """What this service does wrong on purpose, in a demonstration."""
 
-from eventbus import Fault, Poison, Transient
+from demo_faults import Fault
+from eventbus import Poison, Transient
 
 SCENARIOS = {
     "billing-fails-twice": Fault(Transient, tries=2),

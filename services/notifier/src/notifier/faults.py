@@ -1,6 +1,7 @@
 """What this service does wrong on purpose, in a demonstration."""
 
-from eventbus import Fault, Transient
+from demo_faults import Fault
+from eventbus import Transient
 
 # As if the mail server did not take the e-mail.
 SCENARIOS = {"mail-down": Fault(Transient)}

@@ -1,5 +1,6 @@
 """The worker: relays what the web process has stored."""
 
+from demo_faults import Faults
 from eventbus import command, read_settings, run
 
 from orders import faults, store
@@ -9,14 +10,14 @@ from orders.events import OrderPlaced
 
 def main() -> None:
     config = read_settings(WorkerConfig)
+    demo = Faults.from_environment(faults.SCENARIOS)
     database = config.open_database(store.SCHEMA)
     run(
         "orders",
         config,
         database,
-        publishes=[OrderPlaced],
+        publishes=demo.on_publishing(OrderPlaced),
         retain=[store.KEYS, store.orders_for(config.keep_orders_days)],
-        scenarios=faults.SCENARIOS,
     )
 
 

@@ -1,5 +1,5 @@
 """What this service does wrong on purpose, in a demonstration."""
 
-from eventbus import Fault
+from demo_faults import Fault
 
 SCENARIOS = {"duplicate": Fault(copies=2)}

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 from eventbus.database.database import Database
 from eventbus.outbox.forgetting import Forgetting
 from eventbus.outbox.pending import Pending, Row
+from eventbus.outbox.publication import Publication
 from eventbus.outbox.publisher import SLOW_S, Publisher
 from eventbus.process.patience import Patience, Stopped
 
@@ -31,13 +32,13 @@ class Publishers:
         database: Database,
         pending: Pending,
         patience: Patience,
-        copies: Callable[[], int],
+        publications: Mapping[str, Publication],
     ) -> None:
         self._make_producer = make_producer
         self._database = database
         self._pending = pending
         self._patience = patience
-        self._copies = copies
+        self._publications = publications
         self._made: dict[str, Publisher] = {}
         self._passed_over: list[str] = []
         self._changed = asyncio.Event()
@@ -119,7 +120,7 @@ class Publishers:
                 database=self._database,
                 pending=self._pending,
                 patience=self._patience,
-                copies=self._copies,
+                copies=self._publications[topic].copies if topic in self._publications else lambda: 1,
                 published=self._forgetting.add,
                 settled=self.look,
             )

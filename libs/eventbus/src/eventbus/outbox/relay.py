@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from aiokafka.errors import KafkaError
 
@@ -10,6 +10,7 @@ from eventbus import kafka
 from eventbus.database.database import Database
 from eventbus.outbox.lock import only_one
 from eventbus.outbox.pending import Pending
+from eventbus.outbox.publication import Publication
 from eventbus.outbox.publisher import PARKED
 from eventbus.outbox.publishers import BATCH, Publishers
 from eventbus.process.patience import Patience, Stopped
@@ -22,8 +23,7 @@ class Relay:
 
     One relay is active for each database; others stand by. A crash between the broker's acknowledgement and the
     deletion of a row publishes it again under the same CloudEvents id. Rows of a topic that takes none wait, those of
-    others do not. *topics* are those that are known before: the relay is ready when it can send to them. *copies* is
-    asked, in the trace of each row, how often that is to be sent.
+    others do not. The relay is ready when it can send to the topics of *publications*.
     """
 
     def __init__(
@@ -33,15 +33,13 @@ class Relay:
         bootstrap_servers: str,
         client_id: str,
         patience: Patience,
-        topics: Collection[str] = (),
-        copies: Callable[[], int] = lambda: 1,
+        publications: Collection[Publication] = (),
     ) -> None:
         self._database = database
         self._bootstrap_servers = bootstrap_servers
         self._client_id = client_id
         self._patience = patience
-        self._topics = topics
-        self._copies = copies
+        self._publications = {each.event_type.topic: each for each in publications}
 
     async def run(self) -> None:
         """Publish until the process is to stop; then wait for the acknowledgements still due, at most 5 s."""
@@ -62,14 +60,14 @@ class Relay:
                 database=self._database,
                 pending=pending,
                 patience=self._patience,
-                copies=self._copies,
+                publications=self._publications,
             )
             release = asyncio.create_task(self._release_at_stop(pending, publishers))
             try:
                 for event_id in await asyncio.to_thread(pending.parked):  # a restart does not make them good
                     self._patience.status.trouble("parked", PARKED.format(event_id))
                 await self._patience.until_done(
-                    "relay", lambda: publishers.open(self._topics), retry_on=(KafkaError, OSError)
+                    "relay", lambda: publishers.open(self._publications), retry_on=(KafkaError, OSError)
                 )
                 while not self._patience.stop.is_set():
                     passed_over = await publishers.room()

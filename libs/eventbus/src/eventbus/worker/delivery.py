@@ -1,6 +1,6 @@
 """One record in the hands of a worker: its span, its message, and what becomes of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
 
@@ -25,7 +25,6 @@ class RecordDelivery(Delivery):
         record: ConsumerRecord[bytes, bytes],
         consumer: AIOKafkaConsumer,
         types: Mapping[str, type[Event]],
-        before: Callable[[int], None],
     ) -> None:
         self.record = record
         self.outcome = self.error = self.behind = None
@@ -37,7 +36,6 @@ class RecordDelivery(Delivery):
         self.is_noted = False
         self._span = ProcessSpan(record, consumer)
         self._types = types
-        self._before = before
 
     @cached_property
     def origin(self) -> Origin:
@@ -84,9 +82,10 @@ class RecordDelivery(Delivery):
         self.begun = True
         return self._span.handling()
 
-    def before(self) -> None:
-        """Be told of another try."""
-        self._before(self.origin.tries + 1)
+    @property
+    def attempt(self) -> int:
+        """The number of this try, from 1."""
+        return self.origin.tries + 1
 
     def end(self, error: BaseException | None = None) -> None:
         """End its span, if it has begun; it fails where *error* has come between."""

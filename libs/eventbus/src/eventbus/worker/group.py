@@ -1,6 +1,6 @@
 """A consumer group, as one service has it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from eventbus.database.database import Database
@@ -11,14 +11,10 @@ from eventbus.worker.subscription import Subscription
 
 @dataclass(frozen=True)
 class Group:
-    """The name of a consumer group, what it does with which events, and what it works with.
-
-    *before* is called in a handler's thread before each of its tries, with the number of the try.
-    """
+    """The name of a consumer group, what it does with which events, and what it works with."""
 
     name: str
     config: WorkerSettings
     database: Database
     subscriptions: Sequence[Subscription]
-    before: Callable[[int], None] = lambda attempt: None
     membership: Membership = field(default_factory=Membership)

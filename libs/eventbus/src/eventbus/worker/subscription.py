@@ -74,8 +74,10 @@ class Delivery:
         """Be in the span of the message."""
         return nullcontext()
 
-    def before(self) -> None:
-        """Is called before the handler."""
+    @property
+    def attempt(self) -> int:
+        """The number of this try, from 1."""
+        return 1
 
     @contextmanager
     def trying(self) -> Iterator[None]:
@@ -93,9 +95,14 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Subscription(ABC):
-    """One line of a service's table: an event type and what is done with it."""
+    """One line of a service's table: an event type and what is done with it.
+
+    *before* is called in the thread and the context of a handler before each of its tries, with the number of the try
+    (from 1). What it raises counts as raised by the handler.
+    """
 
     event_type: type[Event]
+    before: Callable[[int], None] = field(default=lambda attempt: None, kw_only=True)
 
     @staticmethod
     @abstractmethod
@@ -173,7 +180,7 @@ class _WithinTransaction(Subscription):
                     _savepoint(connection, delivery) if len(deliveries) > 1 else _transaction(delivery),
                     delivery.trying(),
                 ):
-                    delivery.before()
+                    subscription.before(delivery.attempt)
                     message = delivery.message
                     if resources.inbox.take(connection, message.identity):
                         event = subscription.handler(message.event, subscription.dependency(connection))
@@ -222,7 +229,7 @@ class _OutsideTransaction(Subscription):
             if delivery.is_held_up:
                 continue
             with delivery.handling(), delivery.trying():
-                delivery.before()
+                subscription.before(delivery.attempt)
                 identity = delivery.message.identity
                 if identity in known:
                     delivery.outcome = Outcome.DUPLICATE

@@ -64,7 +64,6 @@ class Worker:
         self._subscriptions = by_type(group.subscriptions)
         self._any_subscription = group.subscriptions[0]
         self._types = {name: each.event_type for name, each in self._subscriptions.items()}
-        self._before = group.before
         self._resources = Resources(
             database,
             Inbox(group.name),
@@ -139,7 +138,7 @@ class Worker:
         for records in fetched.values():
             for record in takewhile(lambda each: not self._not_due.put_back(each), records):
                 self._offsets.in_hand(record)
-                self._fetched.append(RecordDelivery(record, self._consumer, self._types, self._before))
+                self._fetched.append(RecordDelivery(record, self._consumer, self._types))
 
     async def _interrupt_wait_at_stop(self) -> None:
         await self._patience.stop.wait()

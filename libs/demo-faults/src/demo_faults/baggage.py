@@ -1,8 +1,4 @@
-"""The one entry of W3C baggage that travels with an order: a fault scenario, for demonstrations.
-
-A package of its own: OpenTelemetry loads propagators before it instruments anything, and from within the very module
-that eventbus imports.
-"""
+"""The one entry of W3C baggage that travels with an order: a fault scenario, for demonstrations."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -18,18 +14,14 @@ from opentelemetry.propagators.textmap import (
     default_setter,
 )
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings
+
+from demo_faults.settings import DemoSettings
 
 SCENARIO: Final = "demo.scenario"
 SCENARIOS: Final = frozenset({"billing-fails-twice", "billing-poison", "duplicate", "mail-down", "slow-billing"})
 
 _HEADER: Final = "baggage"
 _MAX_LENGTH: Final = 8192  # https://www.w3.org/TR/baggage/#limits
-
-
-class _Settings(BaseSettings):
-    # Read as the services read theirs, so that all are on or off.
-    demo_faults: bool = False
 
 
 class DemoBaggage(TextMapPropagator):
@@ -40,7 +32,7 @@ class DemoBaggage(TextMapPropagator):
 
     def __init__(self) -> None:
         try:
-            self._enabled = _Settings().demo_faults
+            self._enabled = DemoSettings().demo_faults
         except ValidationError:  # empty, or wrong: the service says so when it reads its settings
             self._enabled = False
 

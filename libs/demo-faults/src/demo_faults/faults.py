@@ -1,12 +1,18 @@
-"""Faults on purpose, for demonstrations: an order's baggage names a scenario, each service declares its part in it."""
+"""Faults on purpose: an order's baggage names a scenario, each service declares its part in it."""
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from demo_baggage import SCENARIO
 from opentelemetry import baggage, trace
+
+from demo_faults.baggage import SCENARIO
+
+if TYPE_CHECKING:
+    # OpenTelemetry loads this package as a propagator's, from within the very module that eventbus imports.
+    from eventbus import Event, Publication, Subscription
 
 
 @dataclass(frozen=True)
@@ -22,12 +28,31 @@ class Fault:
     copies: int = 1
 
 
-class Scenarios:
+class Faults:
     """One service's part in the scenarios: its faults by the scenario's name. Without *enabled* there are none."""
 
     def __init__(self, faults: Mapping[str, Fault], *, enabled: bool) -> None:
         self._faults = faults
         self._enabled = enabled
+
+    @classmethod
+    def from_environment(cls, faults: Mapping[str, Fault]) -> "Faults":
+        """Return *faults*, enabled by DEMO_FAULTS=1. If it is wrong, ends the process as `read_settings` does."""
+        from eventbus import read_settings
+
+        from demo_faults.settings import DemoSettings
+
+        return cls(faults, enabled=read_settings(DemoSettings).demo_faults)
+
+    def on_handling(self, *subscriptions: "Subscription") -> "Sequence[Subscription]":
+        """Return *subscriptions* whose handlers go wrong."""
+        return [replace(each, before=self.before) for each in subscriptions]
+
+    def on_publishing(self, *published: "type[Event]") -> "Sequence[Publication]":
+        """Return publications of these event types that are repeated."""
+        from eventbus import Publication
+
+        return [Publication(each, copies=self.copies) for each in published]
 
     def before(self, attempt: int) -> None:
         """Go wrong, before try number *attempt* (from 1), as the current order's scenario wants.

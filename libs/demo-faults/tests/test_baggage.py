@@ -7,25 +7,19 @@ from typing import Any
 
 import pytest
 from aiokafka_otel.propagation import add_context, context_of, without_context
-from demo_baggage import SCENARIOS, DemoBaggage
-from eventbus import Outbox, WorkerSettings
+from demo_faults.baggage import SCENARIOS, DemoBaggage
+from demo_faults.settings import DemoSettings
+from eventbus import Database, Outbox, read_settings
 from eventbus.database.tables import outbox
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import baggage, context, propagate
 from opentelemetry.context import Context
-from pydantic import ValidationError
 from sqlalchemy import select
 
-from libs.eventbus.tests.support import Database, OrderPlaced
+from libs.eventbus.tests.support import OrderPlaced
 
 POISON = "demo.scenario=billing-poison"
-SETTINGS = {
-    "DATABASE_URL": "sqlite:///x.db",
-    "KAFKA_BOOTSTRAP_SERVERS": "x:1",
-    "INSTANCE_ID": "x",
-    "STATUS_FILE": "x",
-}
 
 
 @pytest.fixture(autouse=True)
@@ -139,14 +133,12 @@ def test_the_outbox_stores_the_scenario_and_no_other_baggage(
 def test_baggage_passes_if_and_only_if_the_services_have_demo_faults_on(
     value: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, setting in SETTINGS.items():
-        monkeypatch.setenv(name, setting)
     monkeypatch.delenv("DEMO_FAULTS")
     if value is not None:
         monkeypatch.setenv("DEMO_FAULTS", value)
     try:
-        on = WorkerSettings().demo_faults  # type: ignore[call-arg]
-    except ValidationError:
+        on = read_settings(DemoSettings).demo_faults
+    except SystemExit:
         on = False
 
     assert bool(read({"baggage": POISON})) is on
