@@ -1,6 +1,6 @@
 """W3C trace context with a tracestate that a caller cannot make long: it goes into every record and onto every span.
 
-A package of its own, like demo_baggage: OpenTelemetry loads propagators before it instruments anything.
+A package of its own: OpenTelemetry loads propagators before it instruments anything.
 """
 
 from typing import Final
