@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import ClassVar
 
-from eventbus import Database, Event, Transient, WorkerSettings, read_settings, run, within_transaction
+from eventbus import Event, Transient, WorkerSettings, read_settings, run, within_transaction
 from eventbus.process.watchdog import end_process
 from pydantic import Field
 from sqlalchemy import Connection
@@ -75,8 +75,7 @@ def issue_invoice(order: OrderPlaced, connection: Connection) -> InvoiceIssued:
 
 
 def main() -> None:
-    database = Database(CONFIG.database_url)
-    database.upgrade()
+    database = CONFIG.open_database()
     subscriptions = [within_transaction(OrderPlaced, issue_invoice, lambda connection: connection)]
     run(
         CONFIG.service,

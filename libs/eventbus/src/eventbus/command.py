@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable
 
 from eventbus.database.schema import Schema
-from eventbus.process import logs
 from eventbus.settings import DatabaseSettings, read_settings
 
 log = logging.getLogger(__name__)
@@ -21,7 +20,6 @@ def command(work: Callable[[], None], schema: Schema) -> None:
         case []:
             work()
         case ["migrate"]:
-            logs.configure()
             settings = read_settings(DatabaseSettings).model_copy(update={"migrate": "yes"})
             settings.open_database(schema).close()
             log.info("the database is up to date")

@@ -4,9 +4,8 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import uvloop
 from aiokafka.errors import KafkaError
@@ -76,27 +75,9 @@ class _Service:
     """The parts of a process, side by side: what fails in one that cannot be tried again ends all."""
 
     def __init__(self, group: Group, publications: Sequence[Publication], retain: Sequence[Retention]) -> None:
-        config = group.config
-        self._servers = config.kafka_bootstrap_servers
-        self._topics: dict[str, dict[str, str]] = {each.event_type.topic: {} for each in publications}
-        names = [*(["relay"] if publications else []), *(["worker", ASSIGNMENT] if group.subscriptions else [])]
-        self._patience = Patience(Status(config.status_file, *names), asyncio.Event())
-        rules = [INBOX, UNFINISHED, WAITING, *retain]
-        self._parts: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-            "housekeeping": partial(remove_old_rows, group.database, rules, self._patience)
-        }
-        if publications:
-            relay = Relay(
-                group.database,
-                bootstrap_servers=self._servers,
-                client_id=f"{config.instance_id}-relay",
-                patience=self._patience,
-                publications=publications,
-            )
-            self._parts["relay"] = relay.run
-        if group.subscriptions:
-            self._topics |= {each.event_type.topic: {} for each in group.subscriptions} | topics_of(group.name)
-            self._parts["worker"] = partial(consume, group, self._patience)
+        self._group = group
+        self._publications = publications
+        self._retain = [INBOX, UNFINISHED, WAITING, *retain]
 
     async def run(
         self, alive: Callable[[], None] = lambda: None, stop_asked: Callable[[], None] = lambda: None
@@ -105,26 +86,57 @@ class _Service:
 
         *alive* is called again and again as long as the event loop is not blocked, *stop_asked* at the signal.
         """
+        stop = asyncio.Event()
 
         def ask_to_stop() -> None:
-            self._patience.stop.set()
+            stop.set()
             stop_asked()
 
         for each in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(each, ask_to_stop)
-        beating = asyncio.create_task(_beat(self._patience.status, alive), name="heartbeat")
+        # Only now is there a status: who has seen it may send a signal.
+        status = self._status()
+        patience = Patience(status, stop)
+        beating = asyncio.create_task(_beat(status, alive), name="heartbeat")
         try:
-            create_topics = partial(kafka.create_topics, self._servers, self._topics, self._patience)
-            await self._patience.until_done("topics", create_topics, retry_on=(KafkaError, OSError))
+            create_topics = partial(kafka.create_topics, self._servers, self._topics(), patience)
+            await patience.until_done("topics", create_topics, retry_on=(KafkaError, OSError))
             async with asyncio.TaskGroup() as tasks:
-                for name, part in self._parts.items():
-                    tasks.create_task(part(), name=name)
-                self._patience.status.fine("service")
+                if self._publications:
+                    tasks.create_task(self._relay(patience).run(), name="relay")
+                if self._group.subscriptions:
+                    tasks.create_task(consume(self._group, patience), name="worker")
+                tasks.create_task(remove_old_rows(self._group.database, self._retain, patience), name="housekeeping")
+                status.fine("service")
         except Stopped:
             log.info("stopped while waiting")
         finally:
             beating.cancel()
-            self._patience.status.trouble("service", "stopped")
+            status.trouble("service", "stopped")
+
+    @property
+    def _servers(self) -> str:
+        return self._group.config.kafka_bootstrap_servers
+
+    def _status(self) -> Status:
+        relay = ["relay"] if self._publications else []
+        worker = ["worker", ASSIGNMENT] if self._group.subscriptions else []
+        return Status(self._group.config.status_file, *relay, *worker)
+
+    def _topics(self) -> dict[str, dict[str, str]]:
+        topics: dict[str, dict[str, str]] = {each.event_type.topic: {} for each in self._publications}
+        if self._group.subscriptions:
+            topics |= {each.event_type.topic: {} for each in self._group.subscriptions} | topics_of(self._group.name)
+        return topics
+
+    def _relay(self, patience: Patience) -> Relay:
+        return Relay(
+            self._group.database,
+            bootstrap_servers=self._servers,
+            client_id=f"{self._group.config.instance_id}-relay",
+            patience=patience,
+            publications=self._publications,
+        )
 
 
 async def _beat(status: Status, alive: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from eventbus.database.database import Database
 from eventbus.database.schema import Schema
 from eventbus.outbox.limits import MAX_ROWS, MIN_FREE_DISK_MB, OutboxLimit
+from eventbus.process import logs
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -34,7 +35,11 @@ class DatabaseSettings(BaseSettings):
     )
 
     def open_database(self, *schemas: Schema) -> Database:
-        """Return the database, which has the bus's own tables and those of *schemas*; see `Database.upgrade`."""
+        """Return the database, which has the bus's own tables and those of *schemas*; see `Database.upgrade`.
+
+        Logs are JSON lines from here on.
+        """
+        logs.configure()
         database = Database(self.database_url)
         database.upgrade(*schemas, only_check=self.migrate == "no")
         return database

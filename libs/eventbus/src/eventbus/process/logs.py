@@ -7,11 +7,13 @@ from pythonjsonlogger.json import JsonFormatter
 
 
 def configure() -> None:
-    """Send all logs to stderr as JSON lines.
+    """Send all logs to stderr as JSON lines, unless that is how they go already.
 
     ``trace_id`` and ``span_id`` are filled in under opentelemetry-instrument, by opentelemetry-instrumentation-logging
     (OTEL_PYTHON_LOG_CORRELATION=true).
     """
+    if any(isinstance(each.formatter, _Formatter) for each in logging.root.handlers):
+        return
     # What is on no line need not be found out for each: https://docs.python.org/3/howto/logging.html#optimization
     for name in NOT_ON_A_LINE:
         setattr(logging, name, None)
