@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from journey.cli import main
-from journey.cli.screen import Screen
 
 RECORDED = Path(__file__).parent / "recorded" / "audit.jsonl"
 TRACE = "970c05e286327d94b104178d6887a676"
@@ -56,16 +55,16 @@ def test_colours_come_when_asked_for_and_not_with_no_color() -> None:
 
 
 def test_a_terminal_has_colours_unless_it_wants_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
+    class ColouredStream(io.StringIO):
         def isatty(self) -> bool:
             return True
 
-    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr(sys, "stdout", ColouredStream())
     monkeypatch.setenv("NO_COLOR", "")
-    wanted = Screen(None).colour
+    wanted = Terminal(None).colour
     monkeypatch.setenv("NO_COLOR", "1")
 
-    assert (wanted, Screen(None).colour, Screen(True).colour) == (True, False, True)
+    assert (wanted, Terminal(None).colour, Terminal(True).colour) == (True, False, True)
 
 
 def test_a_drawing_is_as_wide_as_the_terminal() -> None:

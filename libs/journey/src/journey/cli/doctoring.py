@@ -11,10 +11,10 @@ import click
 from journey import as_json
 from journey.chain import ORDER_JOURNEY, Row
 from journey.chain_file import read_chain, read_ends
-from journey.cli.reading import CannotLook, reading
-from journey.cli.screen import Screen, coloured
+from journey.cli.reading import CannotRead, reading
 from journey.cli.showing import missing
 from journey.cli.telling import told
+from journey.cli.terminal import Terminal, coloured
 from journey.doctor import SECOND, Case, Remembered, Verdict, absent, diagnose
 from journey.lookup import find, trace_id_of
 from journey.source import Source
@@ -81,14 +81,14 @@ def doctor(
     now, (rows, last_topics) = int(time.time() * SECOND), chain
     given: Counter[Verdict] = Counter()
     others = Remembered(source)
-    screen = Screen(colour)
+    terminal = Terminal(colour)
     for trace in traces:
         case = Case(trace, others, now, int(patience * SECOND), end_topics={*ends, *last_topics})
         diagnosis = diagnose(case, rows)
         given[diagnosis.verdict] += 1
-        screen.say(as_json.of_diagnosis(diagnosis) if json else told(diagnosis, screen, drawn=id is not None))
+        terminal.say(as_json.of_diagnosis(diagnosis) if json else told(diagnosis, terminal, drawn=id is not None))
     if not json and len(traces) > 1:
-        screen.say(_counted(given))
+        terminal.say(_counted(given))
     raise SystemExit(next(code for verdict, code in EXIT_CODES.items() if given[verdict]))
 
 
@@ -102,8 +102,8 @@ def _asked_for(source: Source, id: str | None, last: int | None) -> list[Trace]:
     if traces:
         return traces
     if id is None:
-        raise CannotLook(f"No trace is in {source.name}.")
+        raise CannotRead(f"No trace is in {source.name}.")
     if not trace_id_of(id):
-        raise CannotLook(missing(source, id))
+        raise CannotRead(missing(source, id))
     finding = absent(source)
-    raise CannotLook(f"{finding.cause}, most likely: {finding.says}\n  check: {finding.check}")
+    raise CannotRead(f"{finding.cause}, most likely: {finding.says}\n  check: {finding.check}")

@@ -18,10 +18,10 @@ from journey.doctor.gaps import missing_parents, not_understood, several_starts
 from journey.doctor.messages import unread
 from journey.doctor.remembered import Remembered
 from journey.doctor.strays import lost_after, lost_before
+from journey.formatting import moment
 from journey.report import places
 from journey.source import Source
 from journey.trace import each_once
-from journey.words import moment
 
 __all__ = ["REMARKS", "SECOND", "Case", "Cause", "Diagnosis", "Finding", "Remembered", "Verdict", "absent", "diagnose"]
 
