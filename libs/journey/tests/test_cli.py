@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from journey.cli import main
+from journey.cli.terminal import Terminal
+
+from tests.order_journey import CHAIN
 
 RECORDED = Path(__file__).parent / "recorded" / "audit.jsonl"
 TRACE = "970c05e286327d94b104178d6887a676"
@@ -161,7 +164,7 @@ def test_wrong_usage_has_the_exit_code_of_what_could_not_be_looked_at(arguments:
 
 def test_a_whole_journey_ends_the_doctor_with_0() -> None:
     by_id, last = (
-        journey("doctor", TRACE, "--otlp", str(RECORDED), "--chain", "orders"),
+        journey("doctor", TRACE, "--otlp", str(RECORDED), "--chain", str(CHAIN)),
         journey("doctor", "--last", "5", "--otlp", str(RECORDED)),
     )
 
@@ -171,7 +174,7 @@ def test_a_whole_journey_ends_the_doctor_with_0() -> None:
 
 def test_a_broken_journey_ends_the_doctor_with_1_and_is_drawn_with_the_place(tmp_path: Path) -> None:
     file = lines_of(tmp_path, *recorded(without="send invoices"))
-    said = journey("doctor", TRACE, "--otlp", file, "--chain", "orders")
+    said = journey("doctor", TRACE, "--otlp", file, "--chain", str(CHAIN))
 
     assert said.exit_code == 1
     assert said.stdout.startswith(f"{TRACE}  broken  5 spans")
