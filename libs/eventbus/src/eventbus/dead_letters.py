@@ -10,7 +10,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from eventbus import kafka
 from eventbus.cloudevents import Headers
 from eventbus.cut import LEFT_OUT, cut
-from eventbus.errors import describe, kind
+from eventbus.errors import describe, error_type
 from eventbus.origin import Origin, without_retry
 from eventbus.patience import Patience
 
@@ -57,7 +57,7 @@ class DeadLetters:
         about = {
             "dlq.consumer-group": self._group,
             "dlq.attempts": str(origin.tries + 1),
-            "dlq.error-type": kind(error),
+            "dlq.error-type": error_type(error),
             "dlq.error-message": reason,
         }
         headers = origin.headers("dlq") + [(name, value.encode()) for name, value in about.items()]
@@ -75,7 +75,7 @@ class DeadLetters:
                 "partition": origin.partition,
                 "offset": origin.offset,
                 "tries": origin.tries + 1,
-                "error": kind(error),
+                "error": type(error).__name__,
                 "reason": reason,
             },
         )
