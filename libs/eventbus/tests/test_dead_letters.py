@@ -15,6 +15,7 @@ from eventbus import kafka as bus_kafka
 from eventbus.dead_letters import MAX_BYTES, TOPIC_SETTINGS, DeadLetters, topic_of
 from eventbus.errors import error_type
 from eventbus.origin import Origin
+from eventbus.own_attributes import HEADERS
 from eventbus.patience import Stopped
 
 from .support import Kafka, header, make_patience, unique
@@ -106,6 +107,7 @@ async def test_a_record_that_its_topic_does_not_take_is_kept_as_its_size_its_has
     short = letters[1]
     about = {name: value.decode() for name, value in short.headers if name.startswith("dlq.")}
 
+    assert about.keys() <= HEADERS.keys()
     assert [header(each, "n") for each in letters] == ["0", "1", "2"]
     assert [each.key for each in letters] == [b"key"] * 3
     assert [each.value for each in letters] == [b"before", None, b"behind"]

@@ -20,7 +20,8 @@ from opentelemetry.propagators.textmap import (
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-SCENARIO: Final = "demo.scenario"
+from demo_baggage.own_attributes import SCENARIO
+
 SCENARIOS: Final = frozenset({"billing-fails-twice", "billing-poison", "duplicate", "mail-down", "slow-billing"})
 
 _HEADER: Final = "baggage"

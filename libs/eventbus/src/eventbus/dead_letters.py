@@ -9,9 +9,10 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from eventbus import kafka
 from eventbus.cloudevents import Headers
-from eventbus.cut import LEFT_OUT, cut
+from eventbus.cut import cut
 from eventbus.errors import describe, error_type
 from eventbus.origin import Origin, without_retry
+from eventbus.own_attributes import ATTEMPTS, CONSUMER_GROUP, ERROR_MESSAGE, ERROR_TYPE, LEFT_OUT
 from eventbus.patience import Patience
 
 log = logging.getLogger(__name__)
@@ -55,10 +56,10 @@ class DeadLetters:
         """
         reason = describe(error)
         about = {
-            "dlq.consumer-group": self._group,
-            "dlq.attempts": str(origin.tries + 1),
-            "dlq.error-type": error_type(error),
-            "dlq.error-message": reason,
+            CONSUMER_GROUP: self._group,
+            ATTEMPTS: str(origin.tries + 1),
+            ERROR_TYPE: error_type(error),
+            ERROR_MESSAGE: reason,
         }
         headers = origin.headers("dlq") + [(name, value.encode()) for name, value in about.items()]
         try:

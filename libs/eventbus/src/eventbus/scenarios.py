@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from demo_baggage import SCENARIO
+from demo_baggage.own_attributes import SCENARIO
 from opentelemetry import baggage, trace
 
 

@@ -15,6 +15,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 from span_export import after_export, lost
 
 from eventbus.errors import bare_name, describe, error_type
+from eventbus.own_attributes import RETRY_DUE
 
 log = logging.getLogger(__name__)
 
@@ -190,7 +191,7 @@ def mark_unfinished(span: Span) -> None:
 
 def mark_due(span: Span, due: float) -> None:
     """Say on *span* when its message is tried again: at *due*, in seconds since the epoch (RFC 3339, UTC)."""
-    span.set_attribute("journey.retry.due", datetime.fromtimestamp(due, UTC).isoformat(timespec="milliseconds"))
+    span.set_attribute(RETRY_DUE, datetime.fromtimestamp(due, UTC).isoformat(timespec="milliseconds"))
 
 
 def note_failure(span: Span, error: Exception) -> None:

@@ -22,6 +22,7 @@ from eventbus.membership import Fenced, Membership
 from eventbus.not_due import NotDue
 from eventbus.offsets import Offsets
 from eventbus.outage import Cause, cause_of
+from eventbus.own_attributes import DUPLICATE
 from eventbus.patience import Patience, Stopped, backoff
 from eventbus.retry import Retry
 from eventbus.spans import mark_due, mark_failed, note_failure
@@ -290,7 +291,7 @@ class Worker:
                 await self._set_aside(delivery, delivery.error)
         elif delivery.outcome is not None:
             if delivery.outcome is Outcome.DUPLICATE:
-                delivery.span.set_attribute("journey.duplicate", True)
+                delivery.span.set_attribute(DUPLICATE, True)
             with trace.use_span(delivery.span):
                 log.info(delivery.outcome.value, extra=delivery.about)
             await self._is_over(delivery)
