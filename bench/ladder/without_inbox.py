@@ -72,8 +72,7 @@ async def work(config: WorkerSettings, database: Database) -> None:
 
 def main() -> None:
     config = read_settings(WorkerSettings)
-    database = Database(config.database_url)
-    database.create(metadata)
+    database = Database.with_tables(config.database_url, metadata)
     if sys.argv[1:] == ["relay"]:
         run("billing", config, database, publishes=[InvoiceIssued])
     else:

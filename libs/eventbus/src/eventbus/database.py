@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, MetaData, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
@@ -60,6 +60,13 @@ class Database:
             raise ValueError(f"{parsed.drivername!r} is no database that is supported: {_EXPECTED}")
         self.errors: tuple[type[Exception], ...] = (SQLAlchemyError, self._writer.dialect.loaded_dbapi.Error)
         self._group = GroupCommit(self.write, sqlite.WRITER_TIMEOUT_S, self.errors) if self.has_one_writer else None
+
+    @classmethod
+    def with_tables(cls, url: str, *metadata: MetaData) -> Self:
+        """Return the database at *url*, with the tables that `create` makes."""
+        database = cls(url)
+        database.create(*metadata)
+        return database
 
     def create(self, *metadata: MetaData) -> None:
         """Create the tables and indexes of *metadata* and the bus's own that are missing, whoever else does so too.

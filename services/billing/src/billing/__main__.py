@@ -10,8 +10,7 @@ from billing.handlers import issue_invoice
 
 def main() -> None:
     config = read_settings(WorkerConfig)
-    database = Database(config.database_url)
-    database.create(store.metadata)
+    database = Database.with_tables(config.database_url, store.metadata)
     run(
         "billing",
         config,

@@ -11,8 +11,7 @@ from notifier.mailer import Mailer
 
 def main() -> None:
     config = read_settings(WorkerConfig)
-    database = Database(config.database_url)
-    database.create(store.metadata)
+    database = Database.with_tables(config.database_url, store.metadata)
     with Mailer(host=config.smtp_host, port=config.smtp_port, sender=config.mail_from) as mailer:
         run(
             "notifier",

@@ -9,8 +9,7 @@ from orders.events import OrderPlaced
 
 def main() -> None:
     config = read_settings(WorkerConfig)
-    database = Database(config.database_url)
-    database.create(store.metadata)
+    database = Database.with_tables(config.database_url, store.metadata)
     run(
         "orders",
         config,

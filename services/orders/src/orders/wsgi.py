@@ -7,8 +7,7 @@ from orders.app import create_app
 from orders.config import WebConfig
 
 _config = read_settings(WebConfig)
-_database = Database(_config.database_url)
-_database.create(store.metadata)
+_database = Database.with_tables(_config.database_url, store.metadata)
 
 app = create_app(
     _database,
