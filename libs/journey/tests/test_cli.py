@@ -281,3 +281,22 @@ def test_a_large_trace_is_drawn_around_what_was_found(tmp_path: Path) -> None:
     assert re.search(r"^9\d\d more spans not drawn: journey show draws all\.$", said.stdout, re.M)
     assert "└─ send email" in said.stdout
     assert said.stdout.count(">>> ") == 1
+
+
+def test_the_file_of_the_working_directory_tells_which_messages_have_readers_and_demands_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = RECORDED.read_text().splitlines()
+    file = lines_of(tmp_path, *(line for line in lines if '"stringValue":"orders"}' in line and "process" not in line))
+    monkeypatch.chdir(tmp_path)
+    without = journey("doctor", TRACE, "--otlp", file)
+    # A row more that the trace does not have is not missed.
+    Path("journey.toml").write_text(
+        CHAIN.read_text() + '[[row]]\nservice = "orders"\nkind = "INTERNAL"\nname = "never there"\nparent = 1\n'
+    )
+    told = journey("doctor", TRACE, "--otlp", file)
+
+    assert (without.exit_code, told.exit_code) == (0, 1), without.stdout + told.stdout
+    assert "remark: nobody has read topic orders yet" in without.stdout
+    assert "consumer not running, most likely: nothing has read" in told.stdout
+    assert "never there" not in told.stdout
