@@ -99,6 +99,10 @@ bench: $(UV_READY) ## the same chain as others build it, side by side, into docs
 gallery: $(UV_READY) ## run the ways in which a trace breaks, each on the real stack, and write docs/gallery.md
 	@$(UV) run --frozen python -m gallery --write
 
+.PHONY: attributes
+attributes: $(UV_READY) ## docs/attributes.md anew, from what the libraries declare
+	@$(UV) run --frozen python -m tests.attributes
+
 .PHONY: walkthrough
 walkthrough: $(UV_READY) ## docs/walkthrough.md anew, its outputs, pictures and links to code; needs Chromium
 	@$(UV) run --frozen python -m tests.walkthrough

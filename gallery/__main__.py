@@ -7,10 +7,10 @@ from pathlib import Path
 
 from stack import Settings, Stack, StackError
 
+from gallery.comparison import PARTS, compare
 from gallery.entry import NAMES, Entry, load_all
 from gallery.page import PAGE, render
-from gallery.playing import EntryFailed
-from gallery.showing import PARTS, show
+from gallery.scripts import EntryFailed
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Stack(Settings.isolated(Path(folder) / "stack")) as stack:
         try:
             stack.up(*PARTS)
-            show(entries, stack.settings, Path(folder), say=print)
+            compare(entries, stack.settings, Path(folder), say=print)
         except (EntryFailed, StackError) as error:
             sys.exit(str(error))
     if options.write:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from functools import partial
 
-from journey import ORDER_JOURNEY
 from stack import Settings
 from stack.parts import Part, every
 from stack.probes import status_ready
@@ -11,7 +10,7 @@ from stack.probes import status_ready
 from bench.candidates.candidate import Candidate
 from bench.candidates.installing import install_python
 from bench.candidates.others import FLOOR, floor_worker, stock
-from bench.candidates.own import OURS, OURS_UNTRACED, POSTGRES, UNTRACED, services
+from bench.candidates.own import ORDER_JOURNEY, OURS, OURS_UNTRACED, POSTGRES, UNTRACED, services
 from bench.candidates.programs import BENCH, worker
 
 LADDER_PROGRAMS = BENCH / "ladder"

@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from journey import ORDER_JOURNEY
+from journey import read_chain
 from stack import Settings, StackError
 from stack.parts import Part, table
 from stack.probes import smtp_greets
 from stack.services import env_file
-from stack.settings import Database
+from stack.settings import REPOSITORY, Database
 
 from bench.candidates.candidate import Candidate
 from bench.candidates.programs import BENCH, done_file
 
+ORDER_JOURNEY = read_chain(REPOSITORY / "journey.toml")
 UNTRACED = {"OTEL_SDK_DISABLED": "true"}
 # Of these there is one for all candidates, or the bench has its own.
 NOT_OURS = {"kafka", "zipkin", "collector", "mail"}

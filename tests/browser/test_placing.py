@@ -10,6 +10,7 @@ from stack import Stack
 from tests.browser.visitor import Visitor
 from tests.e2e.shop import Shop
 from tests.e2e.system import LocalSystem
+from tests.order_journey import ORDER_JOURNEY
 
 BARS = [
     ("orders", "post /orders"),
@@ -40,7 +41,7 @@ def test_an_order_is_placed_and_watched_until_its_email_is_sent(visitor: Visitor
     expect(page.locator("#state")).to_have_text("Done The e-mail is sent.")
 
     trace = journey.fetch(demo.settings.zipkin_url, trace_id)
-    assert trace and not journey.differences(trace, journey.ORDER_JOURNEY, None)
+    assert trace and not journey.differences(trace, ORDER_JOURNEY, None)
     assert visitor.bars() == BARS
     assert visitor.bars("wait") == [("kafka/orders", "process orders"), ("kafka/invoices", "process invoices")]
     assert visitor.bars("untaken") == []

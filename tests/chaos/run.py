@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from journey import ORDER_JOURNEY
 from stack import Settings, Stack
 from stack.zipkin import MAX_SPANS
 
@@ -22,6 +21,7 @@ from tests.chaos.scene import Scene
 from tests.chaos.seen import Seen
 from tests.chaos.traces import Traces
 from tests.chaos.zipkin import look_at
+from tests.order_journey import ORDER_JOURNEY
 
 SAMPLE = 50
 # Zipkin forgets the oldest when it is full: repeats and refusals have spans, too, so half of what fits is safe.

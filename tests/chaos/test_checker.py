@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
-from journey import ORDER_JOURNEY, Span
+from journey import Span
 
 from tests.chaos.audit import Spans
 from tests.chaos.checker import judge
@@ -12,6 +12,7 @@ from tests.chaos.findings import KINDS, Excuses, Fault, Finding
 from tests.chaos.ledger import Entry, Verdict
 from tests.chaos.seen import Mail, Order, Seen
 from tests.chaos.traces import Apart, Traces
+from tests.order_journey import ORDER_JOURNEY
 
 T = 1_800_000_000.0  # seconds since the epoch; request n is sent at T + n
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
-from journey import ORDER_JOURNEY, Span
+from journey import Span
 
 from tests.chaos.audit import Spans, record_of
 from tests.chaos.findings import Excuses, Finding, Record
 from tests.chaos.ledger import Entry
 from tests.chaos.seen import Order
+from tests.order_journey import ORDER_JOURNEY
 
 Hop = tuple[str, str, str]
 HOPS: Final[frozenset[Hop]] = frozenset((row.service, row.kind, row.name.lower()) for row in ORDER_JOURNEY)

@@ -12,6 +12,7 @@ import requests
 
 from tests.e2e.mails import Mail, Mailbox
 from tests.e2e.polling import poll_until
+from tests.order_journey import ORDER_JOURNEY
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Shop:
             exact = {
                 trace_id
                 for trace_id, trace in found.items()
-                if not journey.differences(trace, journey.ORDER_JOURNEY, expected[trace_id].caller)
+                if not journey.differences(trace, ORDER_JOURNEY, expected[trace_id].caller)
             }
             return set(trace_ids) - exact
 
@@ -184,7 +185,7 @@ class Shop:
             if trace is None:
                 lines.append("Zipkin does not have it")
             else:
-                lines.append(journey.report(trace, journey.ORDER_JOURNEY, order.caller))
+                lines.append(journey.report(trace, ORDER_JOURNEY, order.caller))
         return "\n".join(lines)
 
     @property

@@ -19,6 +19,7 @@ from tests.e2e.garbage import ATTRIBUTES, TYPES
 from tests.e2e.polling import poll_until
 from tests.e2e.shop import Shop
 from tests.e2e.system import LocalSystem, System
+from tests.order_journey import CHAIN
 
 PROGRAM = Path(__file__).with_name("two_messages.py")
 # What is run one after the other, and within a step at once: the work, its environment and its topics.
@@ -41,7 +42,7 @@ def test_an_order_is_whole_by_its_trace_and_by_its_id(shop: Shop) -> None:
     shop.expect_exact_journeys([order])
 
     for wanted in (order.trace_id, order.order_id):
-        for chain in ((), ("--chain", "orders")):
+        for chain in ((), ("--chain", str(CHAIN))):
             code, (said,) = doctor(shop.zipkin_url, wanted, *AT_ONCE, *chain)
             assert (code, said["trace_id"], said["whole"], said["findings"]) == (0, order.trace_id, True, [])
 
@@ -70,7 +71,7 @@ def test_an_order_that_was_not_sent_yet_is_missed_where_a_chain_says_what_should
     system.stop("orders-worker")
     try:
         order = shop.place(802)
-        by_chain = (order.trace_id, "--chain", "orders")
+        by_chain = (order.trace_id, "--chain", str(CHAIN))
         expect_causes(shop.zipkin_url, *by_chain, *LATER, expected=["under way"])
         (said,) = expect_causes(shop.zipkin_url, *by_chain, *AT_ONCE, expected=["not sent"])
     finally:
@@ -216,4 +217,4 @@ def test_an_order_that_cannot_be_mailed_is_in_retry_until_it_is_due_and_at_last_
 def test_an_order_that_recovers_is_whole(demo: Stack, scenario: str) -> None:
     order = shop_of(demo).place(822, headers={"baggage": f"demo.scenario={scenario}"})
 
-    expect_whole(demo.settings.zipkin_url, order.trace_id, "--chain", "orders")
+    expect_whole(demo.settings.zipkin_url, order.trace_id, "--chain", str(CHAIN))

@@ -53,7 +53,7 @@ def test_garbage_is_set_aside_and_the_orders_behind_it_are_exact(shop: Shop, sys
         letter, about = kept[name]
         assert letter == value, name
         assert about["dlq.original-topic"].decode() == topic
-        assert about["dlq.error-type"] == b"Poison"
+        assert about["dlq.error-type"] == b"eventbus.errors.Poison"
         for key, content in headers:
             original = f"dlq.original-{key}" if key in ("traceparent", "baggage") else key
             assert about[original] == content, (name, key)

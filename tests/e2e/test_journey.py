@@ -15,6 +15,7 @@ import journey
 from tests.e2e.polling import poll_until
 from tests.e2e.shop import Shop
 from tests.e2e.system import System
+from tests.order_journey import ORDER_JOURNEY
 
 JOURNEY = Path(sys.executable).with_name("journey")
 
@@ -60,9 +61,7 @@ def test_what_the_collector_keeps_of_a_trace_is_read_like_zipkin(shop: Shop, sys
     judged = command("doctor", order.trace_id, "--otlp", str(file))
 
     spans = json.loads(shown.stdout)["spans"]
-    assert [(span["service"], span["name"]) for span in spans] == [
-        (row.service, row.name) for row in journey.ORDER_JOURNEY
-    ]
+    assert [(span["service"], span["name"]) for span in spans] == [(row.service, row.name) for row in ORDER_JOURNEY]
     assert (judged.returncode, shown.stderr, judged.stderr) == (0, "", "")
 
 

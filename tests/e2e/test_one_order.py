@@ -8,6 +8,7 @@ import requests
 from tests.e2e.polling import poll_until
 from tests.e2e.shop import Shop
 from tests.e2e.system import System
+from tests.order_journey import ORDER_EDGES, ORDER_JOURNEY
 
 SERVICES = ("orders", "orders-worker", "billing", "notifier")
 
@@ -15,7 +16,7 @@ SERVICES = ("orders", "orders-worker", "billing", "notifier")
 def test_an_order_in_a_trace_of_the_callers_is_exactly_the_declared_journey(shop: Shop) -> None:
     order = shop.place_within_own_trace(1)
 
-    journey.wait_for(shop.zipkin_url, order.trace_id, journey.ORDER_JOURNEY, timeout=60, remote_parent=order.caller)
+    journey.wait_for(shop.zipkin_url, order.trace_id, ORDER_JOURNEY, timeout=60, remote_parent=order.caller)
     shop.expect_one_mail_each([order])
 
 
@@ -23,7 +24,7 @@ def test_an_order_without_a_trace_gets_a_new_one_and_is_told_its_id(shop: Shop) 
     answer = shop.post(2)
 
     trace_id = answer.json()["trace_id"]
-    trace = journey.wait_for(shop.zipkin_url, trace_id, journey.ORDER_JOURNEY, timeout=60, remote_parent=None)
+    trace = journey.wait_for(shop.zipkin_url, trace_id, ORDER_JOURNEY, timeout=60, remote_parent=None)
     assert answer.headers["traceresponse"].split("-")[1] == trace_id
     assert answer.json()["trace_url"] == f"{shop.zipkin_url}/zipkin/traces/{trace_id}"
     root = next(span for span in trace.spans if span.kind == "SERVER")
@@ -34,7 +35,7 @@ def test_a_caller_who_does_not_sample_cannot_remove_the_journey(shop: Shop) -> N
     trace_id = secrets.token_hex(16)
     order = shop.place(3, traceparent=f"00-{trace_id}-{secrets.token_hex(8)}-00")
 
-    journey.wait_for(shop.zipkin_url, order.trace_id, journey.ORDER_JOURNEY, timeout=60, remote_parent=order.caller)
+    journey.wait_for(shop.zipkin_url, order.trace_id, ORDER_JOURNEY, timeout=60, remote_parent=order.caller)
     assert order.trace_id == trace_id
 
 
@@ -63,7 +64,7 @@ def test_zipkin_has_the_journeys_and_nothing_else(shop: Shop, system: System) ->
 
     assert shop.all_trace_ids() == {order.trace_id for order in orders}
     edges = journey.dependencies(shop.zipkin_url)
-    assert edges == {edge: journey.Calls(count=20, errors=0) for edge in journey.ORDER_EDGES}
+    assert edges == {edge: journey.Calls(count=20, errors=0) for edge in ORDER_EDGES}
 
 
 def test_no_log_and_no_span_has_a_customers_address(shop: Shop, system: System) -> None:

@@ -11,6 +11,7 @@ import requests
 from stack import Settings
 
 from tests.e2e.shop import Shop
+from tests.order_journey import ORDER_JOURNEY
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text()
@@ -29,23 +30,23 @@ def test_the_order_of_the_readme_is_accepted_and_travels_in_the_callers_trace(sh
     answer = requests.post(f"{shop.orders_url}/orders", json=order, headers=headers, timeout=30)
 
     assert answer.status_code == 202
-    journey.wait_for(shop.zipkin_url, trace_id, journey.ORDER_JOURNEY, timeout=60, remote_parent=span_id)
+    journey.wait_for(shop.zipkin_url, trace_id, ORDER_JOURNEY, timeout=60, remote_parent=span_id)
 
 
 def test_the_table_of_the_journey_is_the_one_that_the_tests_compare_with() -> None:
     rows = re.findall(r"^\| (\d) \| (\w+) \| ([A-Z]+) \| `([^`]+)` \| (\S+?),? ", README, re.M)
 
     assert [(int(number), service, kind, name) for number, service, kind, name, _ in rows] == [
-        (row.number, row.service, row.kind, row.name) for row in journey.ORDER_JOURNEY
+        (row.number, row.service, row.kind, row.name) for row in ORDER_JOURNEY
     ]
-    assert [parent for *_, parent in rows][1:] == [str(row.parent) for row in journey.ORDER_JOURNEY][1:]
+    assert [parent for *_, parent in rows][1:] == [str(row.parent) for row in ORDER_JOURNEY][1:]
 
 
 def test_the_drawing_shows_the_declared_journey() -> None:
     drawing = re.search(r"```\ntrace .*?```", README, re.S)[0]
     spans = re.findall(r"([a-z]+ [a-z/]+) +(\w+) +(server|producer|consumer|client) ", drawing)
 
-    assert spans == [(row.name.lower(), row.service, row.kind.lower()) for row in journey.ORDER_JOURNEY]
+    assert spans == [(row.name.lower(), row.service, row.kind.lower()) for row in ORDER_JOURNEY]
 
 
 def test_every_make_target_that_is_named_exists() -> None:

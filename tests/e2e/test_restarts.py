@@ -11,6 +11,7 @@ from tests.e2e.load import load
 from tests.e2e.polling import poll_until
 from tests.e2e.shop import Placed, Shop
 from tests.e2e.system import System
+from tests.order_journey import ORDER_JOURNEY
 
 
 @pytest.mark.parametrize(("number", "part"), list(enumerate(["orders", "orders-worker", "billing", "notifier"])))
@@ -49,7 +50,7 @@ def expect_whole_journeys(shop: Shop, orders: list[Placed]) -> None:
         for trace_id, trace in journey.fetch_many(shop.zipkin_url, pending).items():
             # The trace alone: nothing else is looked up for what is missing.
             case = Case(trace, Recorded(trace.spans), now=int(time.time() * SECOND))
-            if diagnose(case, journey.ORDER_JOURNEY).whole:
+            if diagnose(case, ORDER_JOURNEY).whole:
                 pending.discard(trace_id)
         return not pending
 

@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, text
 from stack import Stack
 from stack.services import database_url, instrumented, tool_environment
 
+from tests.attributes import conventions, page
 from tests.contracts.asyncapi import Document
 from tests.e2e.polling import poll_until
 from tests.e2e.records import records_of
@@ -25,6 +26,10 @@ from tests.e2e.system import REPOSITORY, LocalSystem, System
 README = (REPOSITORY / "README.md").read_text()
 
 ALL_TOPICS = ("orders", "invoices", "billing.retry", "billing.dlq", "notifier.retry", "notifier.dlq")
+
+TYPES = {"stringValue": "string", "intValue": "int", "boolValue": "boolean"}
+# Set only if the mail server itself refuses something, as in the tests of smtplib-otel.
+REFUSED_MAIL = {"smtp.recipients.refused", "smtp.response.status_code"}
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +56,19 @@ def rows(stack: Stack, service: str, query: str, **values: str) -> list[tuple[ob
         found = [tuple(row) for row in connection.execute(text(query), values)]
     engine.dispose()
     return found
+
+
+def attributes(spans: str) -> set[tuple[str, str]]:
+    """Return the name and the kind of value of each attribute of the spans in OTLP, one request a line."""
+    return {
+        (attribute["key"], kind)
+        for line in spans.splitlines()
+        for of_resource in json.loads(line)["resourceSpans"]
+        for of_scope in of_resource["scopeSpans"]
+        for span in of_scope["spans"]
+        for attribute in span.get("attributes", ())
+        for kind in attribute["value"]
+    }
 
 
 def drawn(shop: Shop, trace_id: str) -> str:
@@ -88,6 +106,20 @@ def test_every_process_span_names_the_scenario(demo_shop: Shop, orders: Mapping[
 
     named = {span.name: span.tags.get("demo.scenario") for span in trace.spans}
     assert named == {name: scenario if name.startswith("process ") else None for name in named}
+
+
+def test_each_attribute_of_a_span_is_of_the_conventions_or_declared_with_its_type(
+    demo: Stack, demo_shop: Shop, orders: Mapping[str, Placed]
+) -> None:
+    for scenario, order in orders.items():
+        expect_trace(demo_shop, order.trace_id, TRACES[scenario])
+    own = {
+        (name, TYPES[kind]) for name, kind in attributes(LocalSystem(demo).spans()) if name not in conventions.names()
+    }
+    declared = {(name, type_) for name, (type_, _, _) in page.declared("ATTRIBUTES").items()}
+
+    assert own <= declared
+    assert {name for name, _ in declared - own} <= REFUSED_MAIL, "declared, and on no span"
 
 
 def test_every_record_on_every_topic_is_as_the_asyncapi_document_says(

@@ -11,6 +11,7 @@ from tests.e2e.doctor import expect_causes
 from tests.e2e.polling import poll_until
 from tests.e2e.shop import Shop
 from tests.e2e.system import LocalSystem
+from tests.order_journey import ORDER_JOURNEY
 
 
 def test_with_the_stock_instrumentation_the_journey_falls_apart(tmp_path: Path) -> None:
@@ -24,7 +25,7 @@ def test_with_the_stock_instrumentation_the_journey_falls_apart(tmp_path: Path) 
         poll_until(lambda: len(shop.all_trace_ids()) >= 2, "the order's spans are in more than one trace")
 
         with pytest.raises(journey.JourneyDiffers) as found:
-            journey.wait_for(shop.zipkin_url, order.trace_id, journey.ORDER_JOURNEY, 5, remote_parent=order.caller)
+            journey.wait_for(shop.zipkin_url, order.trace_id, ORDER_JOURNEY, 5, remote_parent=order.caller)
         # The doctor needs no chain for it: billing works on in a trace of its own.
         (lost,) = expect_causes(shop.zipkin_url, order.trace_id, "--patience", "0", expected=["context lost"])
         (begun,) = expect_causes(
@@ -32,9 +33,7 @@ def test_with_the_stock_instrumentation_the_journey_falls_apart(tmp_path: Path) 
         )
 
     print(found.value)
-    missing = [
-        row for row in journey.ORDER_JOURNEY if f"Row {row.number} is missing: {row}." in found.value.differences
-    ]
+    missing = [row for row in ORDER_JOURNEY if f"Row {row.number} is missing: {row}." in found.value.differences]
     assert [row.name for row in missing] == [
         "send orders",
         "process orders",

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from stack import Settings, Stack
 
+from gallery.comparison import PARTS, compare
 from gallery.entry import FOLDER, NAMES, Entry, load_all
 from gallery.page import PAGE, render
-from gallery.showing import PARTS, show
 
 # `make gallery` runs them all.
 MOST_TELLING = ("closed_early", "forwarded_headers", "one_bad_byte", "confluent", "sigterm", "outbox")
@@ -24,4 +24,4 @@ def test_the_most_telling_break_and_are_whole_as_the_page_says(tmp_path: Path) -
     # A stack of its own: other tests say that Zipkin has their orders and nothing else.
     with Stack(Settings.isolated(tmp_path / "stack")) as stack:
         stack.up(*PARTS)
-        show([Entry.load(name) for name in MOST_TELLING], stack.settings, tmp_path)
+        compare([Entry.load(name) for name in MOST_TELLING], stack.settings, tmp_path)

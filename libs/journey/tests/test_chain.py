@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journey import ORDER_EDGES, ORDER_JOURNEY, Row, Span, Trace, differences
+from journey import Row, Span, Trace, differences
+
+from tests.order_journey import ORDER_EDGES, ORDER_JOURNEY
 
 RECORDED = Path(__file__).parent / "recorded"
 CALLER = "b7ad6b7169203331"

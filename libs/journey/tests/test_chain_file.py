@@ -2,8 +2,9 @@ import re
 from pathlib import Path
 
 import pytest
-from journey import ORDER_JOURNEY
 from journey.chain_file import read_chain, read_ends
+
+from tests.order_journey import ORDER_JOURNEY
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 ROW = '[[row]]\nservice = "orders"\nkind = "SERVER"\nname = "POST /orders"\n'

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from journey.cli import main
-from journey.cli.screen import Screen
+from journey.cli.terminal import Terminal
+
+from tests.order_journey import CHAIN
 
 RECORDED = Path(__file__).parent / "recorded" / "audit.jsonl"
 TRACE = "970c05e286327d94b104178d6887a676"
@@ -56,16 +58,16 @@ def test_colours_come_when_asked_for_and_not_with_no_color() -> None:
 
 
 def test_a_terminal_has_colours_unless_it_wants_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(io.StringIO):
+    class ColouredStream(io.StringIO):
         def isatty(self) -> bool:
             return True
 
-    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr(sys, "stdout", ColouredStream())
     monkeypatch.setenv("NO_COLOR", "")
-    wanted = Screen(None).colour
+    wanted = Terminal(None).colour
     monkeypatch.setenv("NO_COLOR", "1")
 
-    assert (wanted, Screen(None).colour, Screen(True).colour) == (True, False, True)
+    assert (wanted, Terminal(None).colour, Terminal(True).colour) == (True, False, True)
 
 
 def test_a_drawing_is_as_wide_as_the_terminal() -> None:
@@ -162,7 +164,7 @@ def test_wrong_usage_has_the_exit_code_of_what_could_not_be_looked_at(arguments:
 
 def test_a_whole_journey_ends_the_doctor_with_0() -> None:
     by_id, last = (
-        journey("doctor", TRACE, "--otlp", str(RECORDED), "--chain", "orders"),
+        journey("doctor", TRACE, "--otlp", str(RECORDED), "--chain", str(CHAIN)),
         journey("doctor", "--last", "5", "--otlp", str(RECORDED)),
     )
 
@@ -172,7 +174,7 @@ def test_a_whole_journey_ends_the_doctor_with_0() -> None:
 
 def test_a_broken_journey_ends_the_doctor_with_1_and_is_drawn_with_the_place(tmp_path: Path) -> None:
     file = lines_of(tmp_path, *recorded(without="send invoices"))
-    said = journey("doctor", TRACE, "--otlp", file, "--chain", "orders")
+    said = journey("doctor", TRACE, "--otlp", file, "--chain", str(CHAIN))
 
     assert said.exit_code == 1
     assert said.stdout.startswith(f"{TRACE}  broken  5 spans")
@@ -279,3 +281,22 @@ def test_a_large_trace_is_drawn_around_what_was_found(tmp_path: Path) -> None:
     assert re.search(r"^9\d\d more spans not drawn: journey show draws all\.$", said.stdout, re.M)
     assert "└─ send email" in said.stdout
     assert said.stdout.count(">>> ") == 1
+
+
+def test_the_file_of_the_working_directory_tells_which_messages_have_readers_and_demands_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = RECORDED.read_text().splitlines()
+    file = lines_of(tmp_path, *(line for line in lines if '"stringValue":"orders"}' in line and "process" not in line))
+    monkeypatch.chdir(tmp_path)
+    without = journey("doctor", TRACE, "--otlp", file)
+    # A row more that the trace does not have is not missed.
+    Path("journey.toml").write_text(
+        CHAIN.read_text() + '[[row]]\nservice = "orders"\nkind = "INTERNAL"\nname = "never there"\nparent = 1\n'
+    )
+    told = journey("doctor", TRACE, "--otlp", file)
+
+    assert (without.exit_code, told.exit_code) == (0, 1), without.stdout + told.stdout
+    assert "remark: nobody has read topic orders yet" in without.stdout
+    assert "consumer not running, most likely: nothing has read" in told.stdout
+    assert "never there" not in told.stdout

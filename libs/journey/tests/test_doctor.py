@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from journey import ORDER_JOURNEY, Span, Trace
+from journey import Span, Trace
 from journey.doctor import SECOND, Case, Cause, Diagnosis, Finding, absent, diagnose
 from journey.source import Recorded
 
 from libs.journey.tests.journeys import BEGAN, changed, more, order, without
+from tests.order_journey import ORDER_JOURNEY
 
 MUCH_LATER = BEGAN + 3600 * SECOND
 ORDER = order()
@@ -16,7 +17,7 @@ ORDER = order()
 def examined(trace: Trace, *others: Trace, now: int = MUCH_LATER, chain: bool = False) -> Diagnosis:
     """What the doctor says of a trace, where there are these others too."""
     source = Recorded(span for each in (trace, *others) for span in each.spans)
-    return diagnose(Case(trace, source, now), ORDER_JOURNEY if chain else ())
+    return diagnose(Case(trace, source, now), ORDER_JOURNEY if chain else (), usual=ORDER_JOURNEY)
 
 
 def only(diagnosis: Diagnosis) -> Finding:

@@ -21,6 +21,7 @@ from libs.journey.tests.journeys import (
     span,
     traces,
 )
+from tests.order_journey import ORDER_JOURNEY
 
 MUCH_LATER = BEGAN + 3600 * SECOND
 FOUND_404 = {"http.status_code": "404", **failing_with("404")}
@@ -35,7 +36,10 @@ def judged(*spans: Span, now: int = MUCH_LATER) -> list[Diagnosis]:
 
 def _same(trace: Trace, everything: Sequence[Trace], now: int) -> Diagnosis:
     of_files, of_zipkin = (
-        diagnose(Case(as_had(trace), Recorded(each for other in everything for each in as_had(other).spans), now))
+        diagnose(
+            Case(as_had(trace), Recorded(each for other in everything for each in as_had(other).spans), now),
+            usual=ORDER_JOURNEY,
+        )
         for as_had in (lambda trace: trace, as_zipkin_has)
     )
     assert [each.cause for each in of_files.findings] == [each.cause for each in of_zipkin.findings]

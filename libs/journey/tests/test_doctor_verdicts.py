@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from journey import ORDER_JOURNEY, Span
+from journey import Span
 from journey.doctor import SECOND, Case, Cause, Diagnosis, Verdict, diagnose
 from journey.source import MANY, Recorded
 
 from libs.journey.tests.journeys import BEGAN, at_place, failing_with, message, more, order, span, traces, without
+from tests.order_journey import ORDER_JOURNEY
 
 LATER = BEGAN + 60 * SECOND
 ORDER = order()
@@ -17,7 +18,7 @@ SHIPPED = more(ORDER, 5, "notifier", "PRODUCER", "send shipments")
 def judged(*spans: Span, now: int = LATER, end_topics: tuple[str, ...] = (), chain: bool = False) -> Diagnosis:
     """What the doctor says of the first span's trace."""
     case = Case(traces(*spans)[0], Recorded(spans), now, end_topics=end_topics)
-    return diagnose(case, ORDER_JOURNEY if chain else ())
+    return diagnose(case, ORDER_JOURNEY if chain else (), usual=ORDER_JOURNEY)
 
 
 def greetings(trace: str = "a", at: int = 0) -> list[Span]:

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journey import ORDER_JOURNEY, Span, Trace, differences, draw
+from journey import Span, Trace, differences, draw
+
+from tests.order_journey import ORDER_JOURNEY
 
 RECORDED = Path(__file__).parent / "recorded"
 

@@ -10,6 +10,8 @@ import pytest
 from journey import spans_from_otlp, trace_from_otlp
 from journey.illegible import Illegible
 
+from tests.order_journey import ORDER_JOURNEY
+
 RECORDED = Path(__file__).parent / "recorded" / "audit.jsonl"
 TRACE = "970c05e286327d94b104178d6887a676"
 
@@ -27,7 +29,7 @@ def test_a_recorded_order_is_the_declared_journey() -> None:
     trace = trace_from_otlp(requests(), TRACE)
 
     assert trace is not None
-    assert journey.differences(trace, journey.ORDER_JOURNEY, remote_parent=None) == []
+    assert journey.differences(trace, ORDER_JOURNEY, remote_parent=None) == []
 
 
 def test_a_span_has_what_the_collector_wrote() -> None:

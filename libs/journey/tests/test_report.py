@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
-from journey import ORDER_JOURNEY, Trace, differences, draw, report
+from journey import Trace, differences, draw, report
 from journey.testing import assert_journey
 
 from libs.journey.tests.journeys import changed, more, order, without
 from libs.journey.tests.test_draw import any_trace
+from tests.order_journey import ORDER_JOURNEY
 
 ORDER = order()
 
@@ -100,7 +101,7 @@ def test_colours_are_whole_lines_and_change_no_width() -> None:
 TEST = """
 import pytest
 from libs.journey.tests.journeys import order, without
-from journey import ORDER_JOURNEY
+from tests.order_journey import ORDER_JOURNEY
 
 def test_whole(assert_journey):
     assert_journey(order(), ORDER_JOURNEY)
@@ -122,13 +123,6 @@ def test_pytest_has_the_assertion_as_a_fixture_and_shows_the_marked_tree(tmp_pat
     assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
     assert "E       >>>       └─ send invoices" in done.stdout
     assert "testing.py" not in done.stdout, "the test's own line is what is shown"
-
-
-def test_the_plugin_imports_next_to_nothing_until_it_is_asked() -> None:
-    code = "import sys, journey_pytest; print('journey' in sys.modules, 'requests' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert done.stdout.split() == ["False", "False"]
 
 
 @pytest.mark.parametrize("row", range(1, 7))

@@ -52,8 +52,9 @@ def test_an_error_has_its_type_and_description() -> None:
     }
 
 
-def test_a_type_that_the_description_begins_with_is_not_said_twice() -> None:
-    tags = {"error": "true", "error.type": "Poison", "otel.status_description": "Poison: it cannot be read"}
+@pytest.mark.parametrize("error_type", ["Poison", "eventbus.errors.Poison"])
+def test_a_type_that_the_description_begins_with_is_not_said_twice(error_type: str) -> None:
+    tags = {"error": "true", "error.type": error_type, "otel.status_description": "Poison: it cannot be read"}
 
     assert Span.from_zipkin({"traceId": "1", "id": "2", "tags": tags}).error == "Poison: it cannot be read"
 

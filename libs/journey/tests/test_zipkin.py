@@ -14,9 +14,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 from click.testing import CliRunner
-from journey import ORDER_EDGES, ORDER_JOURNEY, Calls, JourneyDiffers, dependencies, fetch, fetch_many, wait_for
+from journey import Calls, JourneyDiffers, dependencies, fetch, fetch_many, wait_for
 from journey.cli import main
 from journey.zipkin import NotZipkin, search
+
+from tests.order_journey import ORDER_EDGES, ORDER_JOURNEY
 
 RECORDED = Path(__file__).parent / "recorded"
 ORDER = "0af7651916cd43dd8448eb211c80319d"

@@ -12,7 +12,7 @@ import journey
 from stack.errors import StackError
 from stack.polling import pause, wait_until
 from stack.runner import Stack
-from stack.settings import Settings
+from stack.settings import REPOSITORY, Settings
 
 ORDER = {
     "customer": {"email": "ada@example.com"},
@@ -20,6 +20,7 @@ ORDER = {
     "items": [{"sku": "BOOK-1", "quantity": 2, "unit_price": "19.90"}],
 }
 JOURNEY_SECONDS = 30.0
+CHAIN = REPOSITORY / "journey.toml"
 
 
 def run(stack: Stack) -> None:
@@ -70,7 +71,7 @@ def place_order(orders_url: str) -> dict[str, Any]:
 def wait_for_journey(zipkin_url: str, trace_id: str) -> journey.Trace:
     """Wait until Zipkin has exactly the declared journey; StackError shows what it has instead."""
     try:
-        return journey.wait_for(zipkin_url, trace_id, journey.ORDER_JOURNEY, JOURNEY_SECONDS)
+        return journey.wait_for(zipkin_url, trace_id, journey.read_chain(CHAIN), JOURNEY_SECONDS)
     except journey.JourneyDiffers as error:
         raise StackError(str(error)) from error
 

@@ -18,7 +18,7 @@ from opentelemetry.semconv._incubating.attributes import messaging_attributes as
 from opentelemetry.trace import Link, SpanContext, SpanKind
 
 from aiokafka_otel.attributes import RECEIVE, Client
-from aiokafka_otel.hands import hands
+from aiokafka_otel.current_records import current_records
 from aiokafka_otel.processing import Processing
 from aiokafka_otel.propagation import context_of
 from aiokafka_otel.scopes import leave_closed
@@ -59,7 +59,7 @@ def stop(wrapped: Wrapped, consumer: Any, args: tuple[Any, ...], kwargs: Mapping
     """
     if switch.telemetry is not None:
         current = otel.get_current()
-        _let_go(switch.telemetry, current, is_suppressed(current), consumer)
+        _finish(switch.telemetry, current, is_suppressed(current), consumer)
     return wrapped(*args, **kwargs)
 
 
@@ -70,14 +70,14 @@ def _poll(consumer: Any) -> Telemetry | None:
     current = otel.get_current()
     # A suppressed look into another topic does not end the work on the record in hand.
     suppressed = is_suppressed(current)
-    _let_go(telemetry, current, suppressed, consumer if suppressed else None)
+    _finish(telemetry, current, suppressed, consumer if suppressed else None)
     return None if suppressed else telemetry
 
 
-def _let_go(telemetry: Telemetry, current: Context, suppressed: bool, consumer: Any | None) -> None:
+def _finish(telemetry: Telemetry, current: Context, suppressed: bool, consumer: Any | None) -> None:
     # In `except` and `finally` this is what the handler has raised.
     error = sys.exc_info()[1]
-    hands.let_go(error, None if consumer is None else telemetry.clients.of_consumer(consumer))
+    current_records.finish(error, None if consumer is None else telemetry.clients.of_consumer(consumer))
     # The suppression is part of the context, so that one cannot leave the other behind.
     if not suppressed:
         leave_closed(current)
@@ -89,7 +89,7 @@ async def _hand_over(telemetry: Telemetry, consumer: Any, poll: Wrapped) -> Any:
         client = telemetry.clients.of_consumer(consumer)
         processing = Processing(telemetry, client, record)
         scope = processing.scope
-        scope.enter(hands.take(processing))
+        scope.enter(current_records.begin(processing))
         telemetry.metrics.consumed.add(1, processing.operation.metric, scope.context)
     except Exception:  # the consumer's position has moved: raising would lose the record
         telemetry.complaints.make("A record is handed over without its span")

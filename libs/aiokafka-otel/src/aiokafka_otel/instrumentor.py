@@ -15,7 +15,7 @@ from wrapt import wrap_function_wrapper
 
 from aiokafka_otel import background, consuming, producing
 from aiokafka_otel.config import Config, meter_provider
-from aiokafka_otel.hands import hands
+from aiokafka_otel.current_records import current_records
 from aiokafka_otel.metrics import Metrics
 from aiokafka_otel.scopes import leave_closed
 from aiokafka_otel.stock import ADVICE, stock_is_in_charge
@@ -61,9 +61,9 @@ class AIOKafkaInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             wrap_function_wrapper(owner, method, wrapper)
 
     def _uninstrument(self, **kwargs: Any) -> None:
-        """Restore aiokafka, and end the spans of the records in hand: nobody else will."""
+        """Restore aiokafka, and end the spans of the current records: nobody else will."""
         switch.telemetry = None
         for owner, method, _ in _WRAPPERS:
             unwrap(owner, method)
-        hands.let_go_all()
+        current_records.finish_all()
         leave_closed(context.get_current())

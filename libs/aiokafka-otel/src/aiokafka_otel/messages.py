@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from time import time
-from typing import Any, Final
+from typing import Any
 
 from opentelemetry.semconv._incubating.attributes import messaging_attributes as messaging
 from opentelemetry.util.types import AttributeValue
 
+from aiokafka_otel.own_attributes import QUEUE_WAIT
 from aiokafka_otel.texts import encodable
-
-QUEUE_WAIT: Final = "journey.queue.wait_ms"
 
 Bytes = bytes | bytearray | memoryview
 

@@ -70,7 +70,7 @@ class _Record:
 
 
 class Processing:
-    """One record in the hands of the application: its span is open and current until `finish`."""
+    """One record that the application works on: its span is open and current until `finish`."""
 
     __slots__ = ("_outer", "_record", "scope")
 

@@ -15,8 +15,8 @@ from opentelemetry.util.types import AttributeValue
 
 from aiokafka_otel import ids
 from aiokafka_otel.attributes import SEND
+from aiokafka_otel.current_records import current_records
 from aiokafka_otel.failures import ERROR_TYPE, error_type, mark
-from aiokafka_otel.hands import hands
 from aiokafka_otel.messages import of_sent
 from aiokafka_otel.propagation import add_context, without_context
 from aiokafka_otel.telemetry import Telemetry
@@ -39,7 +39,7 @@ class Sending:
 
     def __init__(self, telemetry: Telemetry, producer: Any, message: Message) -> None:
         topic, value, key, partition, headers = message
-        ambient = hands.context()
+        ambient = current_records.context()
         outside = trace.get_current_span(ambient).get_span_context()
         client = telemetry.clients.of_producer(producer)
         operation = client.operation(SEND, topic)

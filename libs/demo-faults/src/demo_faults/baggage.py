@@ -15,9 +15,9 @@ from opentelemetry.propagators.textmap import (
 )
 from pydantic import ValidationError
 
+from demo_faults.own_attributes import SCENARIO
 from demo_faults.settings import DemoSettings
 
-SCENARIO: Final = "demo.scenario"
 SCENARIOS: Final = frozenset({"billing-fails-twice", "billing-poison", "duplicate", "mail-down", "slow-billing"})
 
 _HEADER: Final = "baggage"

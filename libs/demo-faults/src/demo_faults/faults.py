@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import baggage, trace
 
-from demo_faults.baggage import SCENARIO
+from demo_faults.own_attributes import SCENARIO
 
 if TYPE_CHECKING:
     # OpenTelemetry loads this package as a propagator's, from within the very module that eventbus imports.

@@ -43,9 +43,16 @@ def describe(error: BaseException) -> str:
     return _encodable(_reason(error))[:MAX_REASON]
 
 
-def kind(error: BaseException) -> str:
-    """Return the name of the error's class, short enough for a header."""
-    return type(error).__name__[:MAX_REASON]
+def error_type(error: BaseException) -> str:
+    """Return the full name of the error's class: `error.type` of the semantic conventions, cut to fit a header."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return _encodable(name)[:MAX_REASON]
+
+
+def bare_name(error_type: str) -> str:
+    """Return what people call an error: the name of its class, without the module."""
+    return error_type.rpartition(".")[2]
 
 
 def _reason(error: BaseException) -> str:

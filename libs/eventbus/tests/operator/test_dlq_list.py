@@ -8,7 +8,9 @@ from libs.eventbus.tests.support import unique
 
 
 def test_the_list_says_of_each_letter_what_went_wrong_and_counts_them_by_error(operator: Operator) -> None:
-    operator.put(letter("o-1", original="orders"), letter("o-2", original="orders", error_type=b"Transient"))
+    operator.put(
+        letter("o-1", original="orders"), letter("o-2", original="orders", error_type=b"eventbus.errors.Transient")
+    )
     operator.put(letter("o-3", original="orders"), partition=2)
     answer = operator.dlq("list")
     heading, *rows, summary = answer.out.splitlines()
@@ -50,7 +52,10 @@ def test_letters_are_chosen_by_order_by_error_type_and_by_offset(operator: Opera
     for partition in (0, 1):
         operator.put(
             letter(f"o-{partition}", original="orders"),
-            letter(f"p-{partition}", original="orders", error_type=b"Transient"),
+            # As written before names had their module, and since then.
+            letter(
+                f"p-{partition}", original="orders", error_type=(b"Transient", b"eventbus.errors.Transient")[partition]
+            ),
             letter("twice", original="orders"),
             partition=partition,
         )
@@ -60,6 +65,7 @@ def test_letters_are_chosen_by_order_by_error_type_and_by_offset(operator: Opera
         ("--order", "twice"): ["twice", "twice"],
         ("--order", "o-0", "--order", "p-1"): ["o-0", "p-1"],
         ("--error-type", "Transient"): ["p-0", "p-1"],
+        ("--error-type", "eventbus.errors.Transient"): ["p-1"],
         ("--error-type", "Transient", "--order", "p-0"): ["p-0"],
         ("--offset", "1:0"): ["o-1"],
         ("--offset", "1:0", "--offset", "0:2"): ["o-1", "twice"],

@@ -44,9 +44,8 @@ def test_the_trace_of_that_moment_is_stored(database: Database) -> None:
         stored = json.loads(connection.execute(select(outbox.c.trace_context)).scalar_one())
 
     assert stored == {"traceparent": receipt.traceparent}
-    assert receipt.trace_id == trace_id
     assert receipt.traceparent is not None
-    assert receipt.traceparent.split("-")[2] == span_id
+    assert receipt.traceparent.split("-")[1:3] == [trace_id, span_id]
 
 
 def test_without_a_span_there_is_no_trace(database: Database) -> None:
@@ -56,7 +55,6 @@ def test_without_a_span_there_is_no_trace(database: Database) -> None:
         stored = connection.execute(select(outbox.c.trace_context)).scalar_one()
 
     assert receipt == Receipt(receipt.event_id, None)
-    assert receipt.trace_id is None
     assert json.loads(stored) == {}
 
 

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka_otel import AIOKafkaInstrumentor
 from eventbus import Database, outside_transaction
 from eventbus.cloudevents import Message
-from eventbus.errors import Poison, Transient, describe
+from eventbus.errors import Poison, Transient, describe, error_type
 from eventbus.outbox.outbox import Outbox
 from eventbus.process.spans import Flusher, mark_failed
 from eventbus.worker.inbox import Inbox
@@ -267,9 +267,9 @@ def test_a_span_that_failed_says_what_may_be_said(error: Exception, text: str, r
     assert describe(error) == text
     assert finished.status.status_code is StatusCode.ERROR
     assert finished.status.description == f"{type(error).__name__}: {text}"
-    assert (finished.attributes or {})["error.type"] == type(error).__name__
+    assert (finished.attributes or {})["error.type"] == error_type(error)
     assert dict(finished.events[0].attributes or {}) == {
-        "exception.type": type(error).__name__,
+        "exception.type": error_type(error),
         "exception.message": text,
     }
 

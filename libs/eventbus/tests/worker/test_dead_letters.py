@@ -12,6 +12,8 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import OutOfOrderSequenceNumber
 from eventbus import Poison, Transient
 from eventbus import kafka as bus_kafka
+from eventbus.errors import error_type
+from eventbus.own_attributes import HEADERS
 from eventbus.process.patience import Stopped
 from eventbus.worker.dead_letters import MAX_BYTES, TOPIC_SETTINGS, DeadLetters, topic_of
 from eventbus.worker.origin import Origin
@@ -51,7 +53,7 @@ async def test_a_letter_is_the_record_and_says_where_it_came_from_and_what_was_w
         "dlq.original-timestamp": "1700000000000",
         "dlq.consumer-group": group,
         "dlq.attempts": "1",
-        "dlq.error-type": "Poison",
+        "dlq.error-type": "eventbus.errors.Poison",
         "dlq.error-message": "ce_type 'x' is not known here",
     }
     assert abs((datetime.now(UTC) - failed_at).total_seconds()) < 60
@@ -105,6 +107,7 @@ async def test_a_record_that_its_topic_does_not_take_is_kept_as_its_size_its_has
     short = letters[1]
     about = {name: value.decode() for name, value in short.headers if name.startswith("dlq.")}
 
+    assert about.keys() <= HEADERS.keys()
     assert [header(each, "n") for each in letters] == ["0", "1", "2"]
     assert [each.key for each in letters] == [b"key"] * 3
     assert [each.value for each in letters] == [b"before", None, b"behind"]
@@ -163,7 +166,7 @@ async def test_whatever_the_text_of_an_error_is_the_reason_is_short_and_readable
     (letter,) = await keep(kafka, unique("billing"), record(), error=error)
 
     assert header(letter, "dlq.error-message") == reason
-    assert header(letter, "dlq.error-type") == type(error).__name__[:512]
+    assert header(letter, "dlq.error-type") == error_type(error)
 
 
 class FakeProducer:

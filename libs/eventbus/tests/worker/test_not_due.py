@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
+from eventbus.own_attributes import RETRY_HEADER_DUE
 from eventbus.worker.not_due import NotDue
-from eventbus.worker.origin import DUE
 
 from libs.eventbus.tests.support import eventually
 
@@ -14,7 +14,7 @@ DELAY_S = 0.2
 
 
 def record(due_in: float, *, topic: str = "retry", offset: int = 7) -> Any:
-    headers = ((DUE, str(int((time.time() + due_in) * 1000)).encode()),)
+    headers = ((RETRY_HEADER_DUE, str(int((time.time() + due_in) * 1000)).encode()),)
     return ConsumerRecord(topic, 0, offset, 0, 0, b"k", b"v", None, 0, 0, headers)  # type: ignore[arg-type]
 
 

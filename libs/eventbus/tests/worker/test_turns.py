@@ -179,7 +179,10 @@ async def test_of_a_turn_that_cannot_be_committed_only_the_message_to_blame_is_s
 
     assert status["ready"]
     assert effects_of(database) == [order for order in MANY if order != "o-20"]
-    assert (header(letter, "dlq.original-offset"), header(letter, "dlq.error-type")) == ("20", "IntegrityError")
+    assert (header(letter, "dlq.original-offset"), header(letter, "dlq.error-type")) == (
+        "20",
+        "sqlalchemy.exc.IntegrityError",
+    )
 
 
 async def test_no_more_effects_are_forgotten_by_a_crash_than_may_be(

@@ -192,7 +192,10 @@ async def test_a_message_that_kills_its_worker_is_set_aside_after_its_tries_and_
 
     assert handled[-1] == "o-2"
     assert (letter.key, letter.value) == (deadly.encode(), OrderPlaced(order_id=deadly).model_dump_json().encode())
-    assert (header(letter, "dlq.error-type"), header(letter, "dlq.attempts")) == ("WorkerKilled", "3")
+    assert (header(letter, "dlq.error-type"), header(letter, "dlq.attempts")) == (
+        "eventbus.worker.unfinished.WorkerKilled",
+        "3",
+    )
     assert str(header(letter, "dlq.error-message")).startswith("3 deliveries in a row ended with the process")
     assert (header(letter, "dlq.original-topic"), header(letter, "dlq.original-offset")) == (tiny.orders, "1")
 

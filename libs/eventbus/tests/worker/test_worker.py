@@ -18,7 +18,7 @@ from aiokafka.errors import CommitFailedError, KafkaConnectionError
 from eventbus import Database, Event, Subscription, outside_transaction, within_transaction
 from eventbus.database.outage import WrongTables
 from eventbus.database.tables import inbox, unfinished
-from eventbus.errors import Poison, Transient, Unavailable
+from eventbus.errors import Poison, Transient, Unavailable, error_type
 from eventbus.worker.group import Group
 from eventbus.worker.membership import Fenced
 from eventbus.worker.offsets import Offsets
@@ -340,7 +340,7 @@ async def test_what_has_had_its_tries_is_a_dead_letter_of_its_first_topic(
     (letter,) = letters
 
     assert handler.calls == ["o-1", "o-2", "o-1", "o-1"]
-    assert (header(letter, "dlq.attempts"), header(letter, "dlq.error-type")) == ("3", error.__name__)
+    assert (header(letter, "dlq.attempts"), header(letter, "dlq.error-type")) == ("3", error_type(error()))
     assert (header(letter, "dlq.original-topic"), header(letter, "dlq.original-offset")) == (topic, "0")
     assert [name for name, _ in letter.headers if name.startswith("retry.")] == []
     # The text of an error that nobody knows may quote the message.
@@ -539,7 +539,7 @@ async def test_poison_goes_to_the_dead_letters_in_its_trace_and_the_orders_behin
         assert letter_span.parent.span_id == span.context.span_id
         assert letter_span.context.trace_id == span.context.trace_id
         assert span.status.status_code is StatusCode.ERROR
-        assert (span.attributes or {})["error.type"] == "Poison"
+        assert (span.attributes or {})["error.type"] == "eventbus.errors.Poison"
         assert [event.name for event in span.events] == ["exception"]
         assert span.start_time <= letter_span.start_time <= letter_span.end_time <= span.end_time  # type: ignore[operator]
     assert await kafka.committed(service.group, topic) == {0: len(POISON) + 2}

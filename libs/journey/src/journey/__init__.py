@@ -3,7 +3,8 @@
 `journey.doctor` says why one is not whole, `journey.testing` has the assertion for tests.
 """
 
-from journey.chain import ORDER_EDGES, ORDER_JOURNEY, Row, differences
+from journey.chain import Row, differences
+from journey.chain_file import read_chain
 from journey.draw import draw
 from journey.otlp import spans_from_otlp, trace_from_otlp
 from journey.queues import Wait, queue_wait
@@ -13,8 +14,6 @@ from journey.waiting import JourneyDiffers, wait_for
 from journey.zipkin import Calls, dependencies, fetch, fetch_many
 
 __all__ = [
-    "ORDER_EDGES",
-    "ORDER_JOURNEY",
     "Calls",
     "JourneyDiffers",
     "Node",
@@ -28,6 +27,7 @@ __all__ = [
     "fetch",
     "fetch_many",
     "queue_wait",
+    "read_chain",
     "report",
     "spans_from_otlp",
     "trace_from_otlp",

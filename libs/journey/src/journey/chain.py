@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from journey.trace import Span, Trace
 
@@ -23,27 +22,6 @@ class Row:
 
     def __str__(self) -> str:
         return f"{self.service} {self.kind} `{self.name}`"
-
-
-ORDER_JOURNEY: Final = (
-    Row(1, "orders", "SERVER", "POST /orders", parent=None),
-    Row(2, "orders", "PRODUCER", "send orders", parent=1),
-    Row(3, "billing", "CONSUMER", "process orders", parent=2),
-    Row(4, "billing", "PRODUCER", "send invoices", parent=3),
-    Row(5, "notifier", "CONSUMER", "process invoices", parent=4),
-    Row(6, "notifier", "CLIENT", "send email", parent=5),
-)
-
-# The dependency graph of orders that met no fault, as (parent, child).
-ORDER_EDGES: Final = frozenset(
-    {
-        ("orders", "kafka/orders"),
-        ("kafka/orders", "billing"),
-        ("billing", "kafka/invoices"),
-        ("kafka/invoices", "notifier"),
-        ("notifier", "smtp"),
-    }
-)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Where the clocks that wrote a trace cannot all be right."""
 
+from journey.formatting import lasting
 from journey.queues import queue_wait
 from journey.trace import Node, Trace
-from journey.words import lasting
 
 
 def clock_fault(node: Node) -> str:

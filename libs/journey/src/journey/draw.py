@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from journey.clocks import clock_fault, clocks_differ
+from journey.formatting import count, cut, lasting, plain
 from journey.queues import Wait, queue_wait
 from journey.trace import Node, Span, Trace
-from journey.words import count, cut, lasting, plain
 
 # Set by eventbus on the span of a message that was handled before.
 DUPLICATE_TAG: Final = "journey.duplicate"

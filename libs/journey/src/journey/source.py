@@ -10,9 +10,9 @@ from typing import Final, Protocol
 import requests
 
 from journey import zipkin
+from journey.formatting import moment
 from journey.illegible import Illegible
 from journey.trace import Span, Trace, each_once
-from journey.words import moment
 
 # A search brings so many traces at most.
 MANY = 100

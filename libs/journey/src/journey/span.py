@@ -82,7 +82,8 @@ class Span:
         if "error" not in self.tags:
             return None
         kind, description = self.tags.get("error.type", ""), self.tags.get("otel.status_description", "")
-        if description.startswith(f"{kind}: "):  # OpenTelemetry's own descriptions begin with the type
+        # OpenTelemetry's own descriptions begin with the type, with or without its module.
+        if description.startswith((f"{kind}: ", f"{kind.rpartition('.')[2]}: ")):
             kind = ""
         told = ": ".join(filter(None, (kind, description))) or self.tags["error"]
         return _with_status(told, next(filter(None, map(self.tags.get, _HTTP_STATUS)), ""))

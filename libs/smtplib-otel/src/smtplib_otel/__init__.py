@@ -11,7 +11,7 @@ import logging
 import smtplib
 from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any
 
 from opentelemetry import context, trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]  # untyped
@@ -23,11 +23,9 @@ from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS, S
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
 from wrapt import wrap_function_wrapper
 
-__all__ = ["SMTPInstrumentor"]
+from smtplib_otel.own_attributes import REFUSED_RECIPIENTS, STATUS_CODE
 
-# The names that the semantic conventions do not have.
-REFUSED_RECIPIENTS: Final = "smtp.recipients.refused"
-STATUS_CODE: Final = "smtp.response.status_code"
+__all__ = ["SMTPInstrumentor"]
 
 _log = logging.getLogger(__name__)
 

@@ -86,7 +86,7 @@ def list_(selection: Selection, done: bool, as_json: bool) -> None:
                 if not error_types and not as_json:
                     click.echo(display.heading(done=done))
                 click.echo(display.as_json(letter) if as_json else display.line(letter, done=done))
-                error_types[letter.about("error-type") or "unknown"] += 1
+                error_types[letter.error or "unknown"] += 1
         return error_types
 
     error_types = _ask(show)

@@ -32,11 +32,6 @@ class Receipt:
     event_id: str
     traceparent: str | None
 
-    @property
-    def trace_id(self) -> str | None:
-        """The trace that the event belongs to: 32 hexadecimal digits."""
-        return self.traceparent.split("-")[1] if self.traceparent else None
-
 
 class Outbox:
     """Store events of one service (*source*) for its relay, as many as *limit* allows."""

@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from time import monotonic
 
 from opentelemetry import trace
+from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 from opentelemetry.trace import Span, Status, StatusCode
 from span_export import after_export, lost
 
-from eventbus.errors import describe, kind
+from eventbus.errors import bare_name, describe, error_type
+from eventbus.own_attributes import RETRY_DUE
 
 log = logging.getLogger(__name__)
 
@@ -175,22 +177,23 @@ after_export.append(lambda spans: _exports.batch_done(spans))
 
 def mark_failed(span: Span, error: Exception) -> None:
     """Give *span* the status ERROR with the error's type and what may be said of it."""
-    span.set_attribute("error.type", kind(error))
-    span.set_status(Status(StatusCode.ERROR, f"{kind(error)}: {describe(error)}"))
+    kind = error_type(error)
+    span.set_attribute(ERROR_TYPE, kind)
+    span.set_status(Status(StatusCode.ERROR, f"{bare_name(kind)}: {describe(error)}"))
     note_failure(span, error)
 
 
 def mark_unfinished(span: Span) -> None:
     """Say on *span* that the process stopped before its message was handled: what follows is missing until then."""
-    span.set_attribute("error.type", "Stopped")
+    span.set_attribute(ERROR_TYPE, "Stopped")
     span.set_status(Status(StatusCode.ERROR, "Stopped: the message is handled after the next start"))
 
 
 def mark_due(span: Span, due: float) -> None:
     """Say on *span* when its message is tried again: at *due*, in seconds since the epoch (RFC 3339, UTC)."""
-    span.set_attribute("journey.retry.due", datetime.fromtimestamp(due, UTC).isoformat(timespec="milliseconds"))
+    span.set_attribute(RETRY_DUE, datetime.fromtimestamp(due, UTC).isoformat(timespec="milliseconds"))
 
 
 def note_failure(span: Span, error: Exception) -> None:
     """Add the error to *span* as an event, by the semantic conventions, without the text of an unknown one."""
-    span.add_event("exception", {"exception.type": kind(error), "exception.message": describe(error)})
+    span.add_event("exception", {"exception.type": error_type(error), "exception.message": describe(error)})

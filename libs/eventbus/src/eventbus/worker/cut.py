@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eventbus.cloudevents import Headers
-
-# Says which parts are missing; a letter that has it cannot be sent back.
-LEFT_OUT = "dlq.left-out"
+from eventbus.own_attributes import LEFT_OUT, VALUE_BYTES, VALUE_SHA256
 
 # With this much a letter fits into any topic: the smallest limit that makes sense is far above.
 _MAX_PART = 1024
@@ -32,8 +30,8 @@ def cut(record: Any) -> Cut:
     about: Headers = []
     if record.value is not None:
         missing.append("value")
-        about.append(("dlq.value-bytes", str(len(record.value)).encode()))
-        about.append(("dlq.value-sha256", hashlib.sha256(record.value).hexdigest().encode()))
+        about.append((VALUE_BYTES, str(len(record.value)).encode()))
+        about.append((VALUE_SHA256, hashlib.sha256(record.value).hexdigest().encode()))
     key = record.key
     if key is not None and len(key) > _MAX_PART:
         missing.append("key")

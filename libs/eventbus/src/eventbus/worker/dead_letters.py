@@ -9,9 +9,10 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from eventbus import kafka
 from eventbus.cloudevents import Headers
-from eventbus.errors import describe, kind
+from eventbus.errors import describe, error_type
+from eventbus.own_attributes import ATTEMPTS, CONSUMER_GROUP, ERROR_MESSAGE, ERROR_TYPE, LEFT_OUT
 from eventbus.process.patience import Patience
-from eventbus.worker.cut import LEFT_OUT, cut
+from eventbus.worker.cut import cut
 from eventbus.worker.origin import Origin, without_retry
 
 log = logging.getLogger(__name__)
@@ -62,10 +63,10 @@ class DeadLetters:
         """
         reason = describe(error)
         about = {
-            "dlq.consumer-group": self._group,
-            "dlq.attempts": str(origin.tries + 1),
-            "dlq.error-type": kind(error),
-            "dlq.error-message": reason,
+            CONSUMER_GROUP: self._group,
+            ATTEMPTS: str(origin.tries + 1),
+            ERROR_TYPE: error_type(error),
+            ERROR_MESSAGE: reason,
         }
         headers = origin.headers("dlq") + [(name, value.encode()) for name, value in about.items()]
         try:
@@ -82,7 +83,7 @@ class DeadLetters:
                 "partition": origin.partition,
                 "offset": origin.offset,
                 "tries": origin.tries + 1,
-                "error": kind(error),
+                "error": type(error).__name__,
                 "reason": reason,
             },
         )

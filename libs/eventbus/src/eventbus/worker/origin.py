@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from eventbus.cloudevents import Headers
+from eventbus.own_attributes import RETRY_ATTEMPT, RETRY_HEADER_DUE
 
 # https://kafka.apache.org/documentation/#basic_ops_add_topic: no broker has a topic with a longer name.
 MAX_TOPIC_LENGTH = 249
 _INT64 = 1 << 63
 
 _RETRY = "retry."
-_TRIES, DUE = "retry.attempt", "retry.due"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Origin:
                 partition=_number(known["retry.original-partition"]),
                 offset=_number(known["retry.original-offset"]),
                 timestamp=_number(known["retry.original-timestamp"], at_least=-1),
-                tries=_number(known[_TRIES]),
+                tries=_number(known[RETRY_ATTEMPT]),
                 first_failed_at=datetime.fromisoformat(known["retry.first-failed-at"].decode()).isoformat(),
             )
         except (KeyError, ValueError, TypeError, AttributeError):
@@ -64,7 +64,7 @@ class Origin:
 def due_of(record: Any) -> float:
     """Return when a record is to be tried, in seconds since the epoch; 0, at once, where no header says so."""
     try:
-        return _number(dict(record.headers)[DUE]) / 1000
+        return _number(dict(record.headers)[RETRY_HEADER_DUE]) / 1000
     except (KeyError, ValueError, TypeError):
         return 0.0
 
@@ -91,7 +91,7 @@ def without_retry(headers: Iterable[tuple[str, bytes | None]]) -> list[tuple[str
 def retry_headers(origin: Origin, *, tries: int, due: float) -> Headers:
     """Return the headers of a message that failed *tries* times and is due at *due* (seconds since the epoch)."""
     return [
-        (_TRIES, str(tries).encode()),
-        (DUE, str(int(due * 1000)).encode()),
+        (RETRY_ATTEMPT, str(tries).encode()),
+        (RETRY_HEADER_DUE, str(int(due * 1000)).encode()),
         *origin.headers("retry"),
     ]

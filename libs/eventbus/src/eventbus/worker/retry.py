@@ -5,7 +5,7 @@ import time
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
-from eventbus.errors import describe, kind
+from eventbus.errors import describe
 from eventbus.process.patience import Patience
 from eventbus.worker.key_order import KeyWaits
 from eventbus.worker.origin import Origin, retry_headers, without_retry
@@ -60,7 +60,7 @@ class Retry:
                 "tries": tries,
                 "of": self.tries,
                 "again_in_s": self.delay_s,
-                "error": kind(error),
+                "error": type(error).__name__,
                 "reason": describe(error),
             },
         )

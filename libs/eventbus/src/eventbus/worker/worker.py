@@ -16,6 +16,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from eventbus.database.outage import Cause, cause_of
 from eventbus.errors import Poison, describe
 from eventbus.outbox.outbox import Outbox
+from eventbus.own_attributes import DUPLICATE
 from eventbus.process.patience import Patience, Stopped, backoff
 from eventbus.process.spans import mark_due, mark_failed, note_failure
 from eventbus.process.watchdog import Progress
@@ -277,7 +278,7 @@ class Worker:
                 await self._set_aside(delivery, delivery.error)
         elif delivery.outcome is not None:
             if delivery.outcome is Outcome.DUPLICATE:
-                delivery.span.set_attribute("journey.duplicate", True)
+                delivery.span.set_attribute(DUPLICATE, True)
             with trace.use_span(delivery.span):
                 log.info(delivery.outcome.value, extra=delivery.about)
             await self._is_over(delivery)

@@ -3,18 +3,19 @@
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import click
 
 from journey import as_json
-from journey.chain import ORDER_JOURNEY, Row
+from journey.chain import Row
 from journey.chain_file import read_chain, read_ends
-from journey.cli.reading import CannotLook, reading
-from journey.cli.screen import Screen, coloured
+from journey.cli.reading import CannotRead, reading
 from journey.cli.showing import missing
 from journey.cli.telling import told
+from journey.cli.terminal import Terminal, coloured
 from journey.doctor import SECOND, Case, Remembered, Verdict, absent, diagnose
 from journey.lookup import find, trace_id_of
 from journey.source import Source
@@ -25,18 +26,27 @@ ID is a trace id, a traceparent, the address of a trace's page, the key of a mes
 http.route=/orders.
 
 Exit codes: 0 whole; 1 broken; 2 wrong usage, or it cannot be looked at; 3 not whole yet, and nothing is wrong."""
-BUILT_IN = {"orders": ORDER_JOURNEY}
+DEFAULT_FILE: Final = Path("journey.toml")
 EXIT_CODES: Final = {Verdict.BROKEN: 1, Verdict.WAITING: 3, Verdict.WHOLE: 0}  # the first of them that is given
 
-Declared = tuple[Sequence[Row], Sequence[str]]
+
+@dataclass(frozen=True)
+class Declared:
+    """The content of a chain's file: *demanded* are the rows that each trace must have, *usual* those that it may."""
+
+    demanded: Sequence[Row] = ()
+    usual: Sequence[Row] = ()
+    ends: Sequence[str] = ()
 
 
-def _chain(context: click.Context, option: click.Parameter, given: str | None) -> Declared:
-    """Read the rows and the topics at which the journey ends."""
-    if given is None or given in BUILT_IN:
-        return BUILT_IN.get(given or "", ()), ()
+def _chain(context: click.Context, option: click.Parameter, given: Path | None) -> Declared:
+    """Read the file that is given, or the one of the working directory, which demands nothing."""
+    if given is None and not DEFAULT_FILE.is_file():
+        return Declared()
+    file = given or DEFAULT_FILE
     try:
-        return read_chain(Path(given)), read_ends(Path(given))
+        rows, ends = read_chain(file), read_ends(file)
+        return Declared(demanded=rows if given else (), usual=rows, ends=ends)
     except (OSError, ValueError) as error:
         raise click.BadParameter(str(error)) from None
 
@@ -48,8 +58,10 @@ def _chain(context: click.Context, option: click.Parameter, given: str | None) -
 @click.option(
     "--chain",
     metavar="FILE",
+    type=click.Path(path_type=Path),
     callback=_chain,
-    help="What the journey should be: a TOML file with a [[row]] for each span; or orders, which is built in.",
+    help="What the journey should be: a TOML file with a [[row]] for each span. Without this option, journey.toml of "
+    "the working directory, if it is there, tells only which messages have readers.",
 )
 @click.option(
     "--end", "ends", metavar="TOPIC", multiple=True,
@@ -78,17 +90,17 @@ def doctor(
     if (id is None) == (last is None):
         raise click.UsageError("give an ID, or --last N")
     traces = _asked_for(source, id, last)
-    now, (rows, last_topics) = int(time.time() * SECOND), chain
+    now = int(time.time() * SECOND)
     given: Counter[Verdict] = Counter()
     others = Remembered(source)
-    screen = Screen(colour)
+    terminal = Terminal(colour)
     for trace in traces:
-        case = Case(trace, others, now, int(patience * SECOND), end_topics={*ends, *last_topics})
-        diagnosis = diagnose(case, rows)
+        case = Case(trace, others, now, int(patience * SECOND), end_topics={*ends, *chain.ends})
+        diagnosis = diagnose(case, chain.demanded, usual=chain.usual)
         given[diagnosis.verdict] += 1
-        screen.say(as_json.of_diagnosis(diagnosis) if json else told(diagnosis, screen, drawn=id is not None))
+        terminal.say(as_json.of_diagnosis(diagnosis) if json else told(diagnosis, terminal, drawn=id is not None))
     if not json and len(traces) > 1:
-        screen.say(_counted(given))
+        terminal.say(_counted(given))
     raise SystemExit(next(code for verdict, code in EXIT_CODES.items() if given[verdict]))
 
 
@@ -102,8 +114,8 @@ def _asked_for(source: Source, id: str | None, last: int | None) -> list[Trace]:
     if traces:
         return traces
     if id is None:
-        raise CannotLook(f"No trace is in {source.name}.")
+        raise CannotRead(f"No trace is in {source.name}.")
     if not trace_id_of(id):
-        raise CannotLook(missing(source, id))
+        raise CannotRead(missing(source, id))
     finding = absent(source)
-    raise CannotLook(f"{finding.cause}, most likely: {finding.says}\n  check: {finding.check}")
+    raise CannotRead(f"{finding.cause}, most likely: {finding.says}\n  check: {finding.check}")

@@ -12,17 +12,17 @@ import click
 import requests
 
 from journey.files import Read, spans_from_file
+from journey.formatting import plain
 from journey.illegible import Illegible
 from journey.otlp import spans_from_otlp
 from journey.source import Recorded, Source, ZipkinSource
-from journey.words import plain
 from journey.zipkin import NotZipkin
 from journey.zipkin_json import spans_from_zipkin
 
 MOST_NAMED: Final = 20
 
 
-class CannotLook(click.ClickException):
+class CannotRead(click.ClickException):
     """There is nothing to look at, or no way to; exit code 2, like wrong usage."""
 
     exit_code = 2
@@ -89,7 +89,7 @@ def answering(source: Source) -> Iterator[None]:
     try:
         yield
     except requests.RequestException as error:
-        raise CannotLook(unanswered(source, error)) from None
+        raise CannotRead(unanswered(source, error)) from None
 
 
 def unanswered(source: Source, error: requests.RequestException) -> str:

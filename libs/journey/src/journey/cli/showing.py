@@ -4,11 +4,11 @@ import click
 
 from journey import as_json
 from journey.cli.reading import NotFound, reading
-from journey.cli.screen import Screen, coloured
+from journey.cli.terminal import Terminal, coloured
 from journey.draw import draw
+from journey.formatting import plain
 from journey.lookup import find, trace_id_of
 from journey.source import Source
-from journey.words import plain
 
 EPILOG = """\
 ID is a trace id, a traceparent, the address of a trace's page, the key of a message (an order's id), or a tag like
@@ -27,14 +27,14 @@ def show(source: Source, id: str, json: bool, colour: bool | None) -> None:
     traces = find(source, id)
     if not traces:
         raise NotFound(missing(source, id))
-    screen = Screen(colour)
+    terminal = Terminal(colour)
     if len(traces) > 1:
         click.echo(f"{len(traces)} traces have {plain(id)}, the first comes first:", err=True)
     for number, trace in enumerate(traces):
         if json:
-            screen.say(as_json.of_trace(trace))
+            terminal.say(as_json.of_trace(trace))
         else:
-            screen.say(("\n" if number else "") + draw(trace, screen.width, paint=screen.paint))
+            terminal.say(("\n" if number else "") + draw(trace, terminal.width, paint=terminal.paint))
 
 
 def missing(source: Source, id: str) -> str:

@@ -7,7 +7,7 @@ import requests
 
 from journey import as_json
 from journey.cli.reading import unanswered, zipkin_option
-from journey.cli.screen import Screen, coloured
+from journey.cli.terminal import Terminal, coloured
 from journey.draw import draw
 from journey.source import ZipkinSource
 from journey.trace import Trace
@@ -29,7 +29,7 @@ def watch(zipkin: str, service: str | None, json: bool, colour: bool | None) -> 
 
     Traces are followed for 15 minutes after their start, the latest 500.
     """
-    screen, source, watching = Screen(colour), ZipkinSource(zipkin), Watching()
+    terminal, source, watching = Terminal(colour), ZipkinSource(zipkin), Watching()
     begun = away = False
     try:
         while True:
@@ -44,14 +44,14 @@ def watch(zipkin: str, service: str | None, json: bool, colour: bool | None) -> 
                     click.echo(f"following {source.name}, Ctrl-C ends it", err=True)
                 begun, away = True, False
                 for trace, again in list(watching.look(traces, time.monotonic())):
-                    _show(screen, trace, again=again, json=json)
+                    _show(terminal, trace, again=again, json=json)
             time.sleep(EVERY)
     except KeyboardInterrupt:
         return
 
 
-def _show(screen: Screen, trace: Trace, *, again: bool, json: bool) -> None:
+def _show(terminal: Terminal, trace: Trace, *, again: bool, json: bool) -> None:
     if json:
-        screen.say(as_json.of_trace(trace))
+        terminal.say(as_json.of_trace(trace))
     else:
-        screen.say(("more has come:\n" if again else "") + draw(trace, screen.width, paint=screen.paint) + "\n")
+        terminal.say(("more has come:\n" if again else "") + draw(trace, terminal.width, paint=terminal.paint) + "\n")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from journey.chain import ORDER_JOURNEY, Row
+from journey.chain import Row
 from journey.doctor import declared
 from journey.doctor.arrivals import begun_without_context
 from journey.doctor.case import SECOND, Case
@@ -18,10 +18,10 @@ from journey.doctor.gaps import missing_parents, not_understood, several_starts
 from journey.doctor.messages import unread
 from journey.doctor.remembered import Remembered
 from journey.doctor.strays import lost_after, lost_before
+from journey.formatting import moment
 from journey.report import places
 from journey.source import Source
 from journey.trace import each_once
-from journey.words import moment
 
 __all__ = ["REMARKS", "SECOND", "Case", "Cause", "Diagnosis", "Finding", "Remembered", "Verdict", "absent", "diagnose"]
 
@@ -37,16 +37,16 @@ RULES: Final[Sequence[Callable[[Case], Iterator[Finding]]]] = (
 )
 
 
-def diagnose(case: Case, chain: Sequence[Row] = ()) -> Diagnosis:
+def diagnose(case: Case, chain: Sequence[Row] = (), *, usual: Sequence[Row] = ()) -> Diagnosis:
     """Judge a trace by what it tells itself, and by a declared chain where there is one.
 
-    More spans than declared are fine, as tries and dead letters bring them. Without a chain, the messages of this
-    repository's own journey are known to have readers. requests.RequestException where the source cannot be asked for
-    what else it has.
+    More spans than declared are fine, as tries and dead letters bring them. Without a chain, *usual* may be one that
+    the trace need not be: it only tells which messages have readers. Raises requests.RequestException if the source
+    cannot be asked for what else it has.
     """
     asked = case.trace
     case = replace(case, trace=replace(asked, spans=each_once(asked.spans)))  # Zipkin has every report of a span
-    awaited = declared.awaited(case, chain or ORDER_JOURNEY)
+    awaited = declared.awaited(case, chain or usual)
     case = replace(case, ends=declared.ends(case, chain), awaited=awaited)
     findings = together(finding for rule in RULES for finding in rule(case))
     known = [finding for finding in findings if finding.cause not in REMARKS]

@@ -7,10 +7,10 @@ from journey.doctor.case import Case
 from journey.doctor.cause import Cause
 from journey.doctor.finding import Finding
 from journey.doctor.records import senders_of
+from journey.formatting import moment
 from journey.messaging import place_of, reads, topic_of
 from journey.queues import queue_wait
 from journey.trace import Node, Span
-from journey.words import moment
 
 
 def missing_parents(case: Case) -> Iterator[Finding]:

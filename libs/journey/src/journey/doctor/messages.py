@@ -11,10 +11,10 @@ from journey.doctor.finding import Finding
 from journey.doctor.queue import is_expected, waiting
 from journey.doctor.records import readers_of
 from journey.doctor.strays import began_after
+from journey.formatting import moment
 from journey.messaging import DUE, is_dead_letters, is_retry, linked_from, place_of, reads, settles, topic_of
 from journey.queues import noted_wait
 from journey.trace import Span
-from journey.words import moment
 
 
 def unread(case: Case) -> Iterator[Finding]:

@@ -7,9 +7,9 @@ from journey.chain import named
 from journey.doctor.case import SECOND, Case
 from journey.doctor.cause import Cause
 from journey.doctor.finding import Finding
+from journey.formatting import lasting
 from journey.messaging import key_of, only_receives, topic_of
 from journey.trace import Span, Trace
-from journey.words import lasting
 
 # What a handler begins, it begins soon after its record was handed over.
 SOON: Final = 2 * SECOND

@@ -46,7 +46,7 @@ def summary(error_types: "Counter[str]") -> str:
 
 
 def _error(letter: Letter) -> str:
-    return f"{letter.about('error-type') or '-'}: {letter.about('error-message') or '-'}"[:ERROR_LENGTH]
+    return f"{letter.error or '-'}: {letter.about('error-message') or '-'}"[:ERROR_LENGTH]
 
 
 def letters(count: int) -> str:

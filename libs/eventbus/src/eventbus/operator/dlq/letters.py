@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from aiokafka import ConsumerRecord
 
+from eventbus.errors import bare_name
 from eventbus.operator.dlq.resolved import Position, Resolved
 
 DEAD_LETTERS = ".dlq"
@@ -39,6 +40,12 @@ class Letter:
             return None if value is None else value.decode()
         except UnicodeDecodeError:
             return None
+
+    @property
+    def error(self) -> str | None:
+        """The name of the error, without its module: letters of older programs have no more."""
+        error_type = self.about("error-type")
+        return None if error_type is None else bare_name(error_type)
 
     @property
     def trace_id(self) -> str | None:
@@ -83,7 +90,7 @@ class Choice:
         """Tell whether *letter* is meant."""
         return (
             (not self.orders or letter.record.key in self.orders)
-            and (not self.error_types or letter.about("error-type") in self.error_types)
+            and (not self.error_types or not self.error_types.isdisjoint({letter.error, letter.about("error-type")}))
             and (not self.positions or letter.position in self.positions)
         )
 

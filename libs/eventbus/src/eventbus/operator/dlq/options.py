@@ -47,7 +47,13 @@ _OPTIONS = (
     click.option("--group", metavar="NAME", help="Letters of this consumer group, like billing."),
     click.option("--topic", metavar="NAME", help="Letters of this topic, like billing.dlq."),
     click.option("--order", "orders", metavar="ID", multiple=True, help="Letters with this key."),
-    click.option("--error-type", "error_types", metavar="NAME", multiple=True, help="Letters that failed with this."),
+    click.option(
+        "--error-type",
+        "error_types",
+        metavar="NAME",
+        multiple=True,
+        help="Letters that failed with this.",
+    ),
     click.option(
         "--offset", "positions", metavar="P:N", callback=_read_positions, multiple=True, help="The letter there."
     ),

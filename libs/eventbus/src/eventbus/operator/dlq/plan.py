@@ -39,7 +39,7 @@ class Plan:
     def add(self, letter: Letter) -> None:
         """Plan to deal with *letter*."""
         self.positions.setdefault(letter.record.topic, set()).add(letter.position)
-        self.error_types[letter.about("error-type") or "unknown"] += 1
+        self.error_types[letter.error or "unknown"] += 1
 
     @property
     def total(self) -> int:

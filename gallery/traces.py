@@ -11,21 +11,21 @@ import journey
 import requests
 from stack import Settings
 
-from gallery.playing import EntryFailed, Play
+from gallery.scripts import EntryFailed, Execution
 
 SECONDS: Final = 60.0
 EVERY: Final = 0.2
 MARK: Final = "deployment.environment.name"
 
 
-def traces_of(plays: Sequence[Play], settings: Settings) -> dict[str, list[journey.Trace]]:
+def traces_of(executions: Sequence[Execution], settings: Settings) -> dict[str, list[journey.Trace]]:
     """Return the traces of each run by its mark, the earliest first, once Zipkin has every span of them.
 
     Called when the scripts have ended: what they exported, the Collector has; its audit file then tells how much that
     is. EntryFailed after 60 s.
     """
     deadline = time.monotonic() + SECONDS
-    marks = {play.mark for play in plays}
+    marks = {execution.mark for execution in executions}
     last = _send_last_span(settings)
     while last not in {span.trace_id for span in _audited(settings)}:
         _pause(deadline, "the Collector's audit file does not have all spans")
@@ -37,7 +37,7 @@ def traces_of(plays: Sequence[Play], settings: Settings) -> dict[str, list[journ
     while missing := [id for id, spans in wanted.items() if id not in found or spans - _ids(found[id])]:
         found |= journey.fetch_many(settings.zipkin_url, missing)
         _pause(deadline, f"Zipkin does not have {len(missing)} traces, or not all spans of them")
-    return _by_mark(plays, found.values())
+    return _by_mark(executions, found.values())
 
 
 def _ids(trace: journey.Trace) -> set[str]:
@@ -72,8 +72,8 @@ def _audited(settings: Settings) -> Iterator[journey.Span]:
                 yield from journey.spans_from_otlp(json.loads(line))
 
 
-def _by_mark(plays: Sequence[Play], traces: Iterable[journey.Trace]) -> dict[str, list[journey.Trace]]:
+def _by_mark(executions: Sequence[Execution], traces: Iterable[journey.Trace]) -> dict[str, list[journey.Trace]]:
     found: dict[str, list[journey.Trace]] = defaultdict(list)
     for trace in sorted(traces, key=lambda trace: trace.spans[0].start or 0):
         found[trace.spans[0].tags.get(MARK, "")].append(trace)
-    return {play.mark: found[play.mark] for play in plays}
+    return {execution.mark: found[execution.mark] for execution in executions}

@@ -23,7 +23,7 @@ coloured: Callable[[Callable[..., None]], Callable[..., None]] = click.option(
 )
 
 
-class Screen:
+class Terminal:
     """Standard output: its width, and whether it is to have colours."""
 
     def __init__(self, colour: bool | None) -> None:

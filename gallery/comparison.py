@@ -9,24 +9,24 @@ from stack import Settings
 from gallery.drawing import drawn
 from gallery.entry import Entry
 from gallery.environments import environments
-from gallery.playing import EntryFailed, Play, play
-from gallery.seeing import traces_of
+from gallery.scripts import EntryFailed, Execution, run_scripts
+from gallery.traces import traces_of
 
 PARTS = ("kafka", "zipkin", "collector")
 
 
-def show(
+def compare(
     entries: Sequence[Entry], settings: Settings, folder: Path, say: Callable[[str], object] = lambda _: None
 ) -> None:
     """Run each entry in both ways and compare what Zipkin has with what the entry declares.
 
     EntryFailed names every entry that differs, and how.
     """
-    plays = [Play(entry, run) for entry in entries for run in (entry.broken, entry.whole)]
-    play(plays, settings, environments(), folder)
-    traces = traces_of(plays, settings)
+    executions = [Execution(entry, run) for entry in entries for run in (entry.broken, entry.whole)]
+    run_scripts(executions, settings, environments(), folder)
+    traces = traces_of(executions, settings)
     wrong = []
-    for each in plays:
+    for each in executions:
         try:
             found = drawn(each.run.choose(traces[each.mark]), each.mark)
         except AssertionError as error:

@@ -1,4 +1,4 @@
-"""Runs the scripts: each process under opentelemetry-instrument, as a person would start it."""
+"""Runs the scripts of entries: each process under opentelemetry-instrument, as a person would start it."""
 
 import asyncio
 import subprocess
@@ -29,7 +29,7 @@ class EntryFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Play:
+class Execution:
     """A run with the mark that its topics, its group and its spans carry."""
 
     entry: Entry
@@ -43,16 +43,16 @@ class Play:
         return f"{self.entry.name} ({'broken' if self.run is self.entry.broken else 'whole'})"
 
 
-def play(plays: Sequence[Play], settings: Settings, environments: Environments, folder: Path) -> None:
+def run_scripts(executions: Sequence[Execution], settings: Settings, environments: Environments, folder: Path) -> None:
     """Run them all, some at a time. EntryFailed names the first process that did not end as it should."""
-    asyncio.run(_create_topics(settings.kafka, plays))
+    asyncio.run(_create_topics(settings.kafka, executions))
     with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        for played in [pool.submit(_play, each, settings, environments, folder) for each in plays]:
-            played.result()
+        for executed in [pool.submit(_execute, each, settings, environments, folder) for each in executions]:
+            executed.result()
 
 
-async def _create_topics(kafka: str, plays: Sequence[Play]) -> None:
-    names = chain.from_iterable(map(each.topic, TOPICS) for each in plays)
+async def _create_topics(kafka: str, executions: Sequence[Execution]) -> None:
+    names = chain.from_iterable(map(each.topic, TOPICS) for each in executions)
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     try:
@@ -61,21 +61,21 @@ async def _create_topics(kafka: str, plays: Sequence[Play]) -> None:
         await admin.close()
 
 
-def _play(play: Play, settings: Settings, environments: Environments, folder: Path) -> None:
-    home = folder / play.mark
+def _execute(execution: Execution, settings: Settings, environments: Environments, folder: Path) -> None:
+    home = folder / execution.mark
     home.mkdir()
-    programs = environments[play.run.instrumentation] / "bin"
-    *_, last = play.run.processes
-    for process in play.run.processes:
+    programs = environments[execution.run.instrumentation] / "bin"
+    *_, last = execution.run.processes
+    for process in execution.run.processes:
         command = [programs / "opentelemetry-instrument", programs / "python"]
-        script = ["-m", f"gallery.entries.{play.entry.name}", process.function]
+        script = ["-m", f"gallery.entries.{execution.entry.name}", process.function]
         log = home / f"{process.function}.log"
-        code = _run([*command, *script], _environment(play, process, settings, home), log)
-        wanted = play.run.exit_code if process == last else 0
+        code = _run([*command, *script], _environment(execution, process, settings, home), log)
+        wanted = execution.run.exit_code if process == last else 0
         if code != wanted:
             end = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
             how = f"still ran after {SECONDS:g} s" if code is None else f"ended with {code} instead of {wanted}"
-            raise EntryFailed(f"{play}: {process.function} {how}:\n{end}")
+            raise EntryFailed(f"{execution}: {process.function} {how}:\n{end}")
 
 
 def _run(command: Sequence[str | Path], environment: Mapping[str, str], log: Path) -> int | None:
@@ -89,7 +89,7 @@ def _run(command: Sequence[str | Path], environment: Mapping[str, str], log: Pat
             return None
 
 
-def _environment(play: Play, process: Process, settings: Settings, home: Path) -> dict[str, str]:
+def _environment(execution: Execution, process: Process, settings: Settings, home: Path) -> dict[str, str]:
     others = {Instrumentation.STOCK: "aiokafka_otel", Instrumentation.OURS: "aiokafka"}
     return {
         **inherited(),
@@ -98,15 +98,15 @@ def _environment(play: Play, process: Process, settings: Settings, home: Path) -
         "OTEL_SERVICE_NAME": process.service,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{settings.otlp_http_port}",
-        "OTEL_RESOURCE_ATTRIBUTES": f"deployment.environment.name={play.mark}",
+        "OTEL_RESOURCE_ATTRIBUTES": f"deployment.environment.name={execution.mark}",
         # The Collector takes traces only, and no script serves HTTP.
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
-        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": f"flask,{others[play.run.instrumentation]}",
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": f"flask,{others[execution.run.instrumentation]}",
         "KAFKA": settings.kafka,
-        "ORDERS": play.topic("orders"),
-        "INVOICES": play.topic("invoices"),
-        "GROUP": play.topic("billing"),
+        "ORDERS": execution.topic("orders"),
+        "INVOICES": execution.topic("invoices"),
+        "GROUP": execution.topic("billing"),
         "FOLDER": str(home),
         **process.settings,
     }
