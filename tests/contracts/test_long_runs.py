@@ -13,14 +13,14 @@ import billing.store
 import notifier.store
 import orders.store
 import pytest
-from eventbus import Database
+from eventbus import Database, Schema
 from eventbus.database import tables
-from sqlalchemy import MetaData, insert, select
+from sqlalchemy import insert, select
 
 from tests.e2e.polling import poll_until
 
-STORES: dict[str, MetaData] = {
-    module.__name__.partition(".")[0]: module.metadata for module in (orders.store, billing.store, notifier.store)
+SCHEMAS: dict[str, Schema] = {
+    module.__name__.partition(".")[0]: module.SCHEMA for module in (orders.store, billing.store, notifier.store)
 }
 
 
@@ -72,19 +72,21 @@ BOUNDED_OTHERWISE = {"outbox", "counters"}
 
 
 def test_each_table_is_known_here() -> None:
-    all_tables = {name for store in (*STORES.values(), tables.metadata) for name in store.tables}
+    all_tables = {
+        name for each in (*(schema.metadata for schema in SCHEMAS.values()), tables.metadata) for name in each.tables
+    }
 
     assert all_tables == {kept.table for kept in KEPT} | BOUNDED_OTHERWISE
 
 
-@pytest.mark.parametrize("service", STORES)
+@pytest.mark.parametrize("service", SCHEMAS)
 def test_a_worker_removes_what_nobody_will_ask_for_and_nothing_else(
     service: str, broker: str, database_url: str, tmp_path: Path
 ) -> None:
     database = Database(database_url)
-    database.create(STORES[service])
+    database.upgrade(SCHEMAS[service])
     kept = [each for each in KEPT if each.service == service]
-    known = STORES[service].tables | tables.metadata.tables
+    known = SCHEMAS[service].metadata.tables | tables.metadata.tables
     now = datetime.now(UTC)
     with database.write() as connection:
         for each in kept:

@@ -1,5 +1,6 @@
 """The schema of a database and its revisions: at the start of a process it is brought up to date, or checked."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 from sqlalchemy import Connection, MetaData, inspect, text
 
 from eventbus.database import tables
+
+log = logging.getLogger(__name__)
 
 _ALEMBIC = Path(__file__).with_name("migrations")
 # Any number that nobody else takes for a lock of the whole database.
@@ -61,6 +64,7 @@ def upgrade(connection: Connection, schemas: Sequence[Schema], *, only_check: bo
                 " like python -m SERVICE migrate"
             )
         _migrate(connection, schemas)
+        log.info("the database was migrated", extra={"revisions": sorted(wanted - present)})
     for each in schemas:
         _check_columns(connection, each.metadata)
     return sorted(wanted)
@@ -73,6 +77,8 @@ def _present(connection: Connection) -> set[str]:
 
 
 def _migrate(connection: Connection, schemas: Sequence[Schema]) -> None:
+    # It says what it sets up for itself; what becomes of the database is said below.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic import command  # half a second of work, which few starts need
     from alembic.config import Config
 
