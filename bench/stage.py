@@ -13,7 +13,7 @@ from typing import Self
 from stack import Settings, Stack, StackError, fetch
 from stack.parts import Part, every
 from stack.polling import wait_until
-from stack.screen import Screen
+from stack.console import Screen
 
 from bench import load, topics, usage
 from bench.candidates import Candidate

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stack.polling import pause
-from stack.screen import Screen
+from stack.console import Screen
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from stack.errors import PartFailed, StackError
 from stack.locks import alone
 from stack.parts import Part, every
 from stack.ports import check_free
-from stack.screen import Screen
+from stack.console import Screen
 from stack.settings import Settings
 from stack.starting import start_together
 from stack.status import Status

@@ -5,7 +5,7 @@ from stack.children import Children
 from stack.errors import PartFailed
 from stack.parts import Part
 from stack.polling import pause
-from stack.screen import Screen
+from stack.console import Screen
 
 START_SECONDS = 90.0
 

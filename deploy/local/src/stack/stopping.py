@@ -8,7 +8,7 @@ from stack import processes
 from stack.children import Children
 from stack.errors import StackError
 from stack.polling import wait_until
-from stack.screen import Screen
+from stack.console import Screen
 from stack.settings import Settings
 
 STOP_SECONDS = 35.0

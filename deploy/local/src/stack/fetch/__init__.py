@@ -9,7 +9,7 @@ from stack.fetch import collector, jars, tidy, tools
 from stack.fetch.commands import Commands
 from stack.fetch.work import Work
 from stack.locks import alone
-from stack.screen import Screen
+from stack.console import Screen
 from stack.settings import Settings
 
 TELL_EVERY = 10.0

@@ -7,7 +7,7 @@ from stack.fetch import stamp
 from stack.fetch.lock import LOCK, Jar, pinned
 from stack.fetch.work import Work
 
-SCRIPT = Path(__file__).with_name("download.py")
+SCRIPT = Path(__file__).with_name("maven.py")
 
 
 def fetch_kafka(work: Work) -> None:

@@ -9,7 +9,7 @@ from stack.fetch import collector, tools
 from stack.fetch.commands import Commands
 from stack.fetch.lock import LOCK
 from stack.fetch.work import Work
-from stack.screen import Screen
+from stack.console import Screen
 from stack.settings import Settings
 from stack.toolchain import go
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.fetch.commands import Commands
-from stack.screen import Screen
+from stack.console import Screen
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import sys
 
 PROGRAM = """
 import sys
-from stack.screen import Screen
+from stack.console import Screen
 
 sys.stdin.read()
 Screen().say("kafka", "ready")
