@@ -6,8 +6,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import journey
 import pytest
 from stack import Settings, Stack, demo, processes
+from stack.settings import REPOSITORY
 
 Command = Callable[..., subprocess.Popen[str]]
 
@@ -40,6 +42,22 @@ def test_demo_beside_a_running_system_leaves_it_running_and_says_how_to_stop_it(
     assert "6 spans, 3 services" in shown
     assert shown.splitlines()[-1] == "It was running already: `make down` stops it."
     assert {part.state for part in stack.status()} == {"ready"}
+
+
+def test_a_journey_with_a_span_too_many_is_a_warning_that_names_the_file_of_the_declared_one(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(journey, "ORDER_JOURNEY", journey.ORDER_JOURNEY[:-1])
+    monkeypatch.setattr(demo, "SETTLED_SECONDS", 1.0)
+    with Stack(stack.settings) as another:
+        demo.run(another)
+    shown, warning = capsys.readouterr()
+
+    assert "`send email`" in warning
+    assert f"is the table in {demo.DECLARED_IN}" in warning
+    assert Path(_after("the e-mail", shown)).exists()
+    assert shown.splitlines()[-1] == "It was running already: `make down` stops it."
+    assert journey.ORDER_JOURNEY[0].name in (REPOSITORY / demo.DECLARED_IN).read_text()
 
 
 def test_a_reader_that_has_enough_of_the_status_is_no_error(command: Command) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import psutil
 
-from stack.errors import StackError
+from stack.console import StackError
+from stack.fetch.tools import postgres
 from stack.polling import wait_until
 from stack.settings import Settings
-from stack.toolchain import postgres
 
 # One database for each service, which its role alone may enter, and one for tests.
 DATABASES = ("orders", "billing", "notifier", "test")
@@ -62,7 +62,12 @@ def prepare(settings: Settings) -> None:
 
 def url(settings: Settings, name: str) -> str:
     """Return the URL of one of DATABASES."""
-    return f"postgresql+psycopg://{name}@127.0.0.1:{settings.postgres_port}/{name}"
+    return libpq_url(settings, name).replace("postgresql", "postgresql+psycopg", 1)
+
+
+def libpq_url(settings: Settings, name: str) -> str:
+    """Return the same URL as the driver itself takes it."""
+    return f"postgresql://{name}@127.0.0.1:{settings.postgres_port}/{name}"
 
 
 def objection() -> str | None:
