@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from stack import ports
@@ -53,11 +53,13 @@ class _Variables(_Ports, BaseSettings):
     demo_faults: str = ""
 
 
-class Settings(_Ports, frozen=True, extra="forbid"):
+class Settings(_Ports):
     """Where everything is: one folder for what runs, one for what was downloaded and built, one port for each listener.
 
     Everything listens on loopback.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     home: Path = REPOSITORY / ".stack"
     downloads: Path = REPOSITORY / ".stack"
