@@ -9,6 +9,7 @@ from pathlib import Path
 import journey
 import pytest
 from stack import Settings, Stack, demo, processes
+from stack.parts import table
 from stack.settings import REPOSITORY
 
 Command = Callable[..., subprocess.Popen[str]]
@@ -68,7 +69,7 @@ def test_a_reader_that_has_enough_of_the_status_is_no_error(command: Command) ->
     assert status.wait(timeout=60) == -signal.SIGPIPE
 
 
-PARTS = ["kafka", "zipkin", "collector", "mail", "orders", "orders-worker", "billing", "notifier"]
+PARTS = table(Settings())
 
 
 def _read_until(process: subprocess.Popen[str], words: str) -> str:

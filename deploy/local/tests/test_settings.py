@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from stack import Settings, StackError
+from stack.catalogue import services
 from stack.parts import Part, table
 
-WORKERS = ("orders-worker", "billing", "notifier")
+WORKERS = [service.worker for service in services()]
 
 
 @pytest.fixture(autouse=True)
@@ -94,8 +95,8 @@ def test_on_postgresql_each_service_has_one_database_and_no_other_service_has_it
 
     assert "postgres" in parts
     assert all(url.startswith("postgresql+psycopg://") for _, url in databases)
-    assert sorted(service for service, _ in databases) == ["billing", "notifier", "orders"]
-    assert len({url for _, url in databases}) == 3
+    assert sorted(service for service, _ in databases) == sorted(service.name for service in services())
+    assert len({url for _, url in databases}) == len(databases)
 
 
 def test_demo_faults_is_for_the_services_only_where_the_runner_was_told_so(

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from stack import arrival, demo, fetch
+from stack import arrival, demo, fetch, new_service
 from stack.children import tail
 from stack.console import print_table
 from stack.runner import Stack
@@ -172,6 +172,16 @@ def run(stack: Stack, words: tuple[str, ...]) -> None:
     It has their broker, and its spans are those of the service `redrive`.
     """
     become(stack.settings, words)
+
+
+@main.command()
+@one_part
+@click.option("--reads", metavar="EVENT", required=True, help="What it reads, like invoice.issued.v1.")
+@click.option("--writes", metavar="EVENT", required=True, help="What it announces, like shipment.booked.v1.")
+def new(name: str, reads: str, writes: str) -> None:
+    """For developers: write a new service, with its contracts, its place in all files, and tests."""
+    new_service.create(name, reads, writes)
+    click.echo(new_service.NEXT.format(name=name, reads=reads, writes=writes))
 
 
 @main.command()

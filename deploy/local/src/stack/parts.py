@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stack import kafka, postgres, zipkin
+from stack.catalogue import Service, Web, services
 from stack.probes import Probe, http_ok, kafka_serves, postgres_serves, smtp_greets, status_ready
 from stack.services import environment, instrumented, status_file, worker_environment
 from stack.settings import MAX_REPLICAS, REPOSITORY, Settings, names_of
@@ -65,39 +66,7 @@ def every(s: Settings) -> dict[str, Part]:
             probe=postgres_serves(postgres.libpq_url(s, "test")),
             optional=s.database != "postgresql",
         ),
-        Part(
-            name="orders",
-            command=instrumented(
-                s,
-                "gunicorn",
-                "-c",  # spelled out, opentelemetry-instrument takes it for an option of its own
-                "python:orders.gunicorn_conf",
-                "-b",
-                f"127.0.0.1:{s.orders_port}",
-                "orders.wsgi:app",
-            ),
-            environment=environment(
-                s,
-                "orders",
-                ZIPKIN_PUBLIC_URL=s.zipkin_url,
-                # The web process has no Kafka client and sends no mail.
-                OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="aiokafka_otel,smtplib_otel",
-            ),
-            ports=["orders_port"],
-            probe=http_ok(s.orders_port, "/readyz"),
-            after=["postgres"],
-            service=True,
-        ),
-        *_workers(s, "orders-worker", service="orders"),
-        *_workers(s, "billing", service="billing"),
-        *_workers(
-            s,
-            "notifier",
-            service="notifier",
-            SMTP_HOST="127.0.0.1",
-            SMTP_PORT=str(s.smtp_port),
-            MAIL_FROM="billing@shop.example",
-        ),
+        *(part for service in services() for part in _of_service(s, service)),
     ]
     return {part.name: part for part in parts}
 
@@ -144,14 +113,29 @@ def _mail(s: Settings) -> Part:
     )
 
 
-def _workers(s: Settings, name: str, service: str, **own: str) -> list[Part]:
-    return [
-        _worker(s, part, service, optional=number > s.replicas, INSTANCE_ID=f"{name}-{number}", **own)
-        for number, part in enumerate(names_of(name, MAX_REPLICAS), start=1)
+def _of_service(s: Settings, service: Service) -> list[Part]:
+    web = [_web(s, service.name, service.web)] if service.web else []
+    workers = [
+        _worker(s, part, service, optional=number > s.replicas, INSTANCE_ID=f"{service.worker}-{number}")
+        for number, part in enumerate(names_of(service.worker, MAX_REPLICAS), start=1)
     ]
+    return [*web, *workers]
 
 
-def _worker(s: Settings, name: str, service: str, *, optional: bool, **own: str) -> Part:
+def _web(s: Settings, name: str, web: Web) -> Part:
+    program, *arguments = (word.format(settings=s) for word in web.command)
+    return Part(
+        name=name,
+        command=instrumented(s, program, *arguments),
+        environment=environment(s, name, **_filled_in(s, web.environment)),
+        ports=[web.port],
+        probe=http_ok(getattr(s, web.port), web.ready),
+        after=["postgres"],
+        service=True,
+    )
+
+
+def _worker(s: Settings, name: str, service: Service, *, optional: bool, **own: str) -> Part:
     status = status_file(s, name)
 
     def prepare() -> None:
@@ -160,11 +144,15 @@ def _worker(s: Settings, name: str, service: str, *, optional: bool, **own: str)
 
     return Part(
         name=name,
-        command=instrumented(s, "python", "-m", service),
-        environment=worker_environment(s, service, name, **own),
+        command=instrumented(s, "python", "-m", service.name),
+        environment=worker_environment(s, service.name, name, **_filled_in(s, service.environment), **own),
         prepare=prepare,
         probe=status_ready(status),
         after=["kafka", "postgres"],
         service=True,
         optional=optional,
     )
+
+
+def _filled_in(s: Settings, values: Mapping[str, str]) -> dict[str, str]:
+    return {name: value.format(settings=s) for name, value in values.items()}

