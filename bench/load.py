@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stack import StackError
 from stack.fetch.collector import environment
-from stack.toolchain import go
+from stack.fetch.tools import go
 
 SOURCES = Path(__file__).resolve().parent / "loadgen"
 ACCEPTED = 202

@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Self
 
 from stack import Settings, Stack, StackError, fetch
+from stack.console import Progress
 from stack.parts import Part, every
 from stack.polling import wait_until
-from stack.screen import Screen
 
 from bench import load, topics, usage
 from bench.candidates import Candidate
@@ -26,7 +26,7 @@ QUIET_S = 1.2
 QUIET_WITHIN_S = 30.0
 
 
-class _Silent(Screen):
+class _Silent(Progress):
     def say(self, part: str, text: str) -> None:
         pass
 
@@ -102,14 +102,13 @@ class Stage:
     """A broker and a load generator; at the end of the `with` nothing is left running."""
 
     def __init__(self, folder: Path, downloads: Path | None = None) -> None:
-        settings = Settings.isolated(folder)
-        self._settings = replace(settings, downloads=downloads or settings.downloads)
+        self._settings = Settings.isolated(folder, **({"downloads": downloads} if downloads else {}))
         self._stack = Stack(self._settings)
 
     def __enter__(self) -> Self:
         with ExitStack() as begun:
             begun.enter_context(self._stack)
-            fetch.ensure(self._settings, ["kafka", "collector"], Screen())
+            fetch.ensure(self._settings, ["kafka", "collector"], Progress())
             self._stack.up("kafka")
             self._load = Load(load.build(self._settings.downloads), self._settings.orders_port)
             self._begun = begun.pop_all()

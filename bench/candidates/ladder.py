@@ -17,7 +17,7 @@ LADDER_PROGRAMS = BENCH / "ladder"
 
 
 def untraced(settings: Settings) -> Settings:
-    return replace(settings, environment=UNTRACED)
+    return settings.model_copy(update={"environment": UNTRACED})
 
 
 def with_outbox(settings: Settings) -> list[Part]:

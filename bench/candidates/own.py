@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from journey import read_chain
@@ -52,7 +51,8 @@ def ours(
     def settings(base: Settings) -> Settings:
         environment = dict(_environment_of(checkout) if checkout else {}) | ({} if traced else UNTRACED)
         python_env = checkout / ".venv" if checkout else base.python_env
-        return replace(base, environment=environment, python_env=python_env, database=database, replicas=replicas)
+        changed = {"environment": environment, "python_env": python_env, "database": database, "replicas": replicas}
+        return base.model_copy(update=changed)
 
     return Candidate(name, what, services, [ORDER_JOURNEY] if traced else (), mails=True, settings=settings)
 

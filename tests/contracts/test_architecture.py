@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from stack.catalogue import services
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ["orders", "billing", "notifier"]
+SERVICES = [service.name for service in services()]
 LIBRARIES = sorted(folder.name for folder in (ROOT / "libs").iterdir() if (folder / "pyproject.toml").exists())
 
 FORBIDDEN = [

@@ -66,7 +66,7 @@ def test_the_ports_are_the_defaults_of_the_settings() -> None:
         for port, variable in zip(numbers.split(","), variables.split(","), strict=True)
     }
 
-    assert ports.keys() == {name.upper() for name in vars(defaults) if name.endswith("_port")}
+    assert ports.keys() == {name.upper() for name in Settings.model_fields if name.endswith("_port")}
     assert ports == {variable: getattr(defaults, variable.lower()) for variable in ports}
 
 

@@ -4,10 +4,11 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from stack import Settings
+from stack.settings import PORTS
 
 from tests.e2e.polling import poll_until
 from tests.walkthrough.page import REPOSITORY, Command
@@ -33,14 +34,13 @@ class Shell:
 
     def __init__(self, settings: Settings) -> None:
         default = Settings()
-        ports = [each.name for each in fields(Settings) if each.name.endswith("_port")]
         address = "127.0.0.1:{}".format
-        self._places = {address(getattr(default, name)): address(getattr(settings, name)) for name in ports}
+        self._places = {address(getattr(default, name)): address(getattr(settings, name)) for name in PORTS}
         self._places[".stack/"] = f"{settings.home}/"
         self._environment: Mapping[str, str] = {
             # A make within a make tells which folder it is in.
             **{name: value for name, value in os.environ.items() if name not in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")},
-            **{name.upper(): str(getattr(settings, name)) for name in ports},
+            **{name.upper(): str(getattr(settings, name)) for name in PORTS},
             "STACK_FOLDER": str(settings.home),
             "ZIPKIN_URL": settings.zipkin_url,
             # make gets uv into .stack where it is missing; the environment is the one that this runs in.

@@ -2,11 +2,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from stack import Settings, processes
+from stack.settings import PORTS
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def command(settings: Settings) -> Iterator[Callable[..., subprocess.Popen[str]]
     begun: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-        ports = {f.name.upper(): str(getattr(settings, f.name)) for f in fields(settings) if f.name.endswith("_port")}
+        ports = {name.upper(): str(getattr(settings, name)) for name in PORTS}
         process = subprocess.Popen(
             [sys.executable, "-m", "stack", *arguments],
             env={**os.environ, "STACK_FOLDER": str(settings.home), **ports, **environment},

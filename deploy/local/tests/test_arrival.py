@@ -1,6 +1,5 @@
 """Whether spans arrive, while spans of an earlier run stand before the one that is looked for."""
 
-import dataclasses
 import json
 import threading
 from collections.abc import Iterator
@@ -55,7 +54,8 @@ def served(system: System, settings: Settings) -> Iterator[Settings]:
         threading.Thread(target=server.serve_forever, args=(0.05,)).start()
         port = server.server_port
         try:
-            yield dataclasses.replace(settings, orders_port=port, zipkin_port=port, collector_metrics_port=port)
+            ports = dict.fromkeys(("orders_port", "zipkin_port", "collector_metrics_port"), port)
+            yield settings.model_copy(update=ports)
         finally:
             server.shutdown()
 

@@ -6,8 +6,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import journey
 import pytest
 from stack import Settings, Stack, demo, processes
+from stack.parts import table
 
 Command = Callable[..., subprocess.Popen[str]]
 
@@ -42,6 +44,22 @@ def test_demo_beside_a_running_system_leaves_it_running_and_says_how_to_stop_it(
     assert {part.state for part in stack.status()} == {"ready"}
 
 
+def test_a_journey_with_a_span_too_many_is_a_warning_that_names_the_file_of_the_declared_one(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declared = journey.read_chain(demo.CHAIN)
+    monkeypatch.setattr(journey, "read_chain", lambda _: declared[:-1])
+    monkeypatch.setattr(demo, "SETTLED_SECONDS", 1.0)
+    with Stack(stack.settings) as another:
+        demo.run(another)
+    shown, warning = capsys.readouterr()
+
+    assert "`send email`" in warning
+    assert f"is the table in {demo.CHAIN.name}" in warning
+    assert Path(_after("the e-mail", shown)).exists()
+    assert shown.splitlines()[-1] == "It was running already: `make down` stops it."
+
+
 def test_a_reader_that_has_enough_of_the_status_is_no_error(command: Command) -> None:
     status = command("status")
     assert status.stdout
@@ -50,7 +68,7 @@ def test_a_reader_that_has_enough_of_the_status_is_no_error(command: Command) ->
     assert status.wait(timeout=60) == -signal.SIGPIPE
 
 
-PARTS = ["kafka", "zipkin", "collector", "mail", "orders", "orders-worker", "billing", "notifier"]
+PARTS = table(Settings())
 
 
 def _read_until(process: subprocess.Popen[str], words: str) -> str:

@@ -1,11 +1,10 @@
 """A service that does not start, and one that does not end."""
 
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from stack import Settings, Stack, StackError, processes, stopping
+from stack import Settings, Stack, StackError, children, processes
 
 
 def test_a_part_that_ends_at_once_is_named_with_its_exit_code_its_last_words_and_its_log(
@@ -35,13 +34,13 @@ def test_a_failed_start_leaves_what_was_running_before_alone(settings: Settings,
 
 def test_a_program_that_is_missing_is_named(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(StackError, match=r"orders cannot be started: .*opentelemetry-instrument"):
-        Stack(replace(settings, python_env=tmp_path)).up("orders")
+        Stack(settings.model_copy(update={"python_env": tmp_path})).up("orders")
 
 
 def test_a_part_that_ignores_sigterm_is_killed_with_its_children_and_that_is_said(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(stopping, "STOP_SECONDS", 0.3)
+    monkeypatch.setattr(children, "STOP_SECONDS", 0.3)
     ready = f"echo '{{\"ready\": true}}' > {settings.home}/status/billing.json"
     settings = _with_service(settings, tmp_path, f"trap '' TERM; {ready}; sleep 600 & wait; sleep 600")
     with Stack(settings) as stack:
@@ -58,4 +57,4 @@ def _with_service(settings: Settings, folder: Path, script: str) -> Settings:
     program.parent.mkdir()
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
-    return replace(settings, python_env=folder)
+    return settings.model_copy(update={"python_env": folder})

@@ -3,7 +3,6 @@
 import shutil
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -54,7 +53,7 @@ def test_one_changed_byte_in_a_file_that_was_fetched_before_is_refused(
     _change_one_byte(downloads / part / file)
 
     with pytest.raises(StackError) as refusal:
-        Stack(replace(settings, downloads=downloads)).up(part)
+        Stack(settings.model_copy(update={"downloads": downloads})).up(part)
     assert f"{downloads / part / file} is damaged: its SHA-256 is" in str(refusal.value)
     assert f"Delete the folder {downloads / part} and start again" in str(refusal.value)
     assert processes.find(settings.home) == []
@@ -66,7 +65,7 @@ def test_a_download_that_is_not_what_the_lock_file_pins_is_refused_and_not_kept(
     monkeypatch.setenv("MAVEN_REPOSITORY", impostor)
 
     with pytest.raises(StackError, match=r"io\.zipkin:zipkin-server:3\.6\.1:slim was refused: .* jars\.lock pins"):
-        Stack(replace(settings, downloads=downloads)).up("zipkin")
+        Stack(settings.model_copy(update={"downloads": downloads})).up("zipkin")
     assert not (downloads / "zipkin").exists()
 
 

@@ -24,7 +24,7 @@ def session(stack: Stack, user: str, database: str) -> psycopg.Connection:
 
 
 def test_each_role_is_let_into_its_own_database_only_and_nobody_is_superuser(server: Stack) -> None:
-    for name in postgres.DATABASES:
+    for name in postgres.databases():
         with session(server, name, name) as connection:
             (superuser,) = connection.execute("SELECT usesuper FROM pg_user WHERE usename = user").fetchone() or ()
             connection.execute("CREATE TABLE mine (id integer)")

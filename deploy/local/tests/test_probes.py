@@ -2,13 +2,14 @@
 
 import json
 import os
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from stack.probes import http_ok, status_ready
+from stack.probes import http_ok, postgres_serves, status_ready
 
 
 @pytest.mark.parametrize(
@@ -61,3 +62,13 @@ def test_a_service_that_is_not_ready_is_quoted(body: bytes, said: str) -> None:
         answer = http_ok(server.server_port, "/readyz")()
 
     assert answer == f"GET /readyz on port {server.server_port} answers 503{said}"
+
+
+def test_a_postgresql_that_is_not_there_or_hangs_is_not_ready() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://test@127.0.0.1:{silent.getsockname()[1]}/test"
+        hangs = postgres_serves(url)()
+    gone = postgres_serves(url)()
+
+    assert hangs == "PostgreSQL: connection timeout expired"
+    assert gone and "Connection refused" in gone

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,7 +63,7 @@ def test_each_replica_is_stopped_and_started_by_its_own_name(pairs: Stack) -> No
 
 
 def test_who_was_not_told_of_replicas_finds_them_all_the_same(pairs: Stack) -> None:
-    untold = Stack(replace(pairs.settings, replicas=1))
+    untold = Stack(pairs.settings.model_copy(update={"replicas": 1}))
 
     assert untold.status() == pairs.status()
     untold.stop("billing-2")

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,7 +82,7 @@ def test_a_part_that_a_signal_paused_is_not_ready_and_still_stops(settings: Sett
 
 
 def test_a_part_that_runs_with_other_settings_is_not_taken_for_the_one_that_is_wanted(stack: Stack) -> None:
-    faulty = replace(stack.settings, environment={"DEMO_FAULTS": "1"})
+    faulty = stack.settings.model_copy(update={"environment": {"DEMO_FAULTS": "1"}})
     with pytest.raises(StackError, match=r"orders runs already, with another DEMO_FAULTS: `make down` first"):
         Stack(faulty).up()
 

@@ -6,10 +6,11 @@ import secrets
 import time
 import urllib.request
 
+import click
 import journey
 import requests
 
-from stack.errors import StackError
+from stack.console import StackError
 from stack.polling import pause
 from stack.settings import Settings
 
@@ -62,7 +63,7 @@ def _wait(settings: Settings, trace_id: str) -> None:
             still = f"; {waiting} spans wait in the Collector's queue" if waiting else ""
             raise StackError(f"a span of orders: nothing moved for {ARRIVAL_SECONDS:.0f} s: {objection}{still}")
         if waiting and now > say_at:
-            print(f"{waiting} spans wait in the Collector's queue for Zipkin", flush=True)
+            click.echo(f"{waiting} spans wait in the Collector's queue for Zipkin")
             say_at = now + SAYING_SECONDS
         pause()
 

@@ -1,7 +1,7 @@
 from pathlib import Path
 
+from stack.fetch.tools import java
 from stack.settings import Settings
-from stack.toolchain import java
 
 PROPERTIES = """\
 process.roles=broker,controller

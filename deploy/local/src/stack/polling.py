@@ -1,7 +1,12 @@
-import time
-from collections.abc import Callable
+"""Waiting: for something to be so, and for one's turn."""
 
-from stack.errors import StackError
+import fcntl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stack.console import Progress, StackError
 
 INTERVAL = 0.03
 
@@ -21,3 +26,27 @@ def wait_until(what: str, check: Callable[[], str | None], timeout: float) -> No
 def pause() -> None:
     """Let a moment pass between two looks."""
     time.sleep(INTERVAL)
+
+
+@contextmanager
+def alone(file: Path, progress: Progress, keep_waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold a lock that dies with its holder, so that two runners do not do the same thing at once.
+
+    While it waits it calls `keep_waiting`, which may raise.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
+        if not _try(lock.fileno()):
+            progress.say(file.stem, "waiting for another runner that is at work on it")
+            while not _try(lock.fileno()):
+                keep_waiting()
+                pause()
+        yield
+
+
+def _try(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

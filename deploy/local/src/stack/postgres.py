@@ -6,13 +6,11 @@ from pathlib import Path
 
 import psutil
 
-from stack.errors import StackError
+from stack.catalogue import services
+from stack.console import StackError
+from stack.fetch.tools import postgres
 from stack.polling import wait_until
 from stack.settings import Settings
-from stack.toolchain import postgres
-
-# One database for each service, which its role alone may enter, and one for tests.
-DATABASES = ("orders", "billing", "notifier", "test")
 
 # Makes new data beside its place and moves it there whole: an interrupted first start leaves nothing half made.
 SCRIPT = """\
@@ -42,9 +40,9 @@ def environment(settings: Settings) -> dict[str, str]:
         "PORT": str(settings.postgres_port),
         "AS_USER": shlex.join(_ANOTHER_USER) if _is_root() else "",
         # Loopback only and without a password, each role into its own database; nobody is let in as superuser.
-        "ACCESS": "\n".join(f"host {name} {name} 127.0.0.1/32 trust" for name in DATABASES),
+        "ACCESS": "\n".join(f"host {name} {name} 127.0.0.1/32 trust" for name in databases()),
         "DATABASES": "\n".join(
-            f"CREATE ROLE {name} LOGIN;\nCREATE DATABASE {name} OWNER {name};" for name in DATABASES
+            f"CREATE ROLE {name} LOGIN;\nCREATE DATABASE {name} OWNER {name};" for name in databases()
         ),
     }
 
@@ -60,9 +58,19 @@ def prepare(settings: Settings) -> None:
     wait_until("the sessions of a killed PostgreSQL end", lambda: _left(settings), LEFT_SECONDS)
 
 
+def databases() -> list[str]:
+    """Return the names: one for each service, which its role alone may enter, and one for tests."""
+    return [*(service.name for service in services()), "test"]
+
+
 def url(settings: Settings, name: str) -> str:
-    """Return the URL of one of DATABASES."""
-    return f"postgresql+psycopg://{name}@127.0.0.1:{settings.postgres_port}/{name}"
+    """Return the URL of one of the databases."""
+    return libpq_url(settings, name).replace("postgresql", "postgresql+psycopg", 1)
+
+
+def libpq_url(settings: Settings, name: str) -> str:
+    """Return the same URL as the driver itself takes it."""
+    return f"postgresql://{name}@127.0.0.1:{settings.postgres_port}/{name}"
 
 
 def objection() -> str | None:

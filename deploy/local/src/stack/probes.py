@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
+
 Probe = Callable[[], str | None]
 
 # A look must not hold up the looks at the other parts.
@@ -74,20 +76,16 @@ def kafka_serves(port: int) -> Probe:
     return probe
 
 
-def postgres_serves(port: int, database: str) -> Probe:
+def postgres_serves(url: str) -> Probe:
     """Ready when a session begins: an open port alone is a server that may still mend its data."""
-    start_up = struct.pack(">ii", 0, 196608) + f"user\0{database}\0database\0{database}\0\0".encode()
-    start_up = struct.pack(">i", len(start_up)) + start_up[4:]
 
     def probe() -> str | None:
         try:
-            with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
-                connection.sendall(start_up)
-                answer = connection.recv(1024)
-                connection.sendall(b"X\0\0\0\4")  # a goodbye, or the server's log is full of sessions that broke off
-        except OSError as error:
-            return f"PostgreSQL on port {port}: {error}"
-        return None if answer.startswith(b"R") else f"PostgreSQL on port {port} takes no sessions yet"
+            # The driver waits 2 s at least for a server that hangs.
+            psycopg.connect(url, connect_timeout=2).close()
+        except psycopg.OperationalError as error:
+            return f"PostgreSQL: {str(error).splitlines()[0]}"
+        return None
 
     return probe
 

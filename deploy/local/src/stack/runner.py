@@ -1,6 +1,9 @@
+"""The runner: starts and stops the parts of the system, and tells how each one is."""
+
 import contextlib
 import signal
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
@@ -8,17 +11,24 @@ from typing import Self
 
 import psutil
 
-from stack import fetch, processes
-from stack.children import Children
-from stack.errors import PartFailed, StackError
-from stack.locks import alone
+from stack import fetch, ports, processes
+from stack.children import Children, PartFailed
+from stack.console import Progress, StackError
 from stack.parts import Part, every
-from stack.ports import check_free
-from stack.screen import Screen
+from stack.polling import alone
 from stack.settings import Settings
-from stack.starting import start_together
-from stack.status import Status
-from stack.stopping import stop_together
+
+
+@dataclass(frozen=True)
+class Status:
+    """How one part is at this moment: "ready", "not ready" (with the reason) or "stopped"."""
+
+    part: str
+    state: str
+    pid: int | None
+    ports: dict[str, int]
+    log: str
+    reason: str = ""
 
 
 class Stack:
@@ -28,13 +38,13 @@ class Stack:
     """
 
     def __init__(
-        self, settings: Settings, screen: Screen | None = None, parts: Mapping[str, Part] | None = None
+        self, settings: Settings, progress: Progress | None = None, parts: Mapping[str, Part] | None = None
     ) -> None:
         self.settings = settings
         self.tidying: Thread | None = None
-        self._screen = screen or Screen()
+        self._progress = progress or Progress()
         self._parts = every(settings) if parts is None else parts
-        self._children = Children(settings)
+        self._children = Children(settings, self._progress)
         self._begun: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -51,7 +61,7 @@ class Stack:
 
         Raises StackError that names the part.
         """
-        self.tidying = fetch.ensure(self.settings, [part.name for part in self._wanted(names)], self._screen)
+        self.tidying = fetch.ensure(self.settings, [part.name for part in self._wanted(names)], self._progress)
 
     def _wanted(self, names: Sequence[str]) -> list[Part]:
         return [self._part(name) for name in names] or [part for part in self._parts.values() if not part.optional]
@@ -67,10 +77,10 @@ class Stack:
             running = processes.leaders(self.settings.home)
             new = [part for part in wanted if part.name not in running]
             self._check_the_same([part for part in wanted if part.name in running], running)
-            check_free(self.settings, new)
+            self._check_ports(new)
             self._begun.update(part.name for part in new)
             try:
-                start_together(wanted, new, self._children, self._screen)
+                self._children.start(wanted, new)
             except BaseException as error:
                 self._stop_in_order({part.name for part in new})
                 if isinstance(error, PartFailed):
@@ -83,6 +93,11 @@ class Stack:
                 names = ", ".join(different)
                 raise StackError(f"{part.name} runs already, with another {names}: `make down` first, or give the same")
 
+    def _check_ports(self, parts: Sequence[Part]) -> None:
+        for part in parts:
+            for setting in part.ports:
+                ports.check_free(part.name, setting, getattr(self.settings, setting))
+
     def start(self, name: str) -> None:
         """Start one part and wait until it is ready."""
         self.up(name)
@@ -94,7 +109,7 @@ class Stack:
         """
         self._part(name)
         with self._alone():
-            stop_together([name], self.settings, self._children, self._screen)
+            self._children.stop([name])
         return self._children.exit_code(name)
 
     def kill(self, name: str) -> None:
@@ -115,7 +130,15 @@ class Stack:
         """Look once at every part that should run or does."""
         running = processes.leaders(self.settings.home)
         parts = [part for part in self._parts.values() if not part.optional or part.name in running]
-        return [Status.look(part, running.get(part.name), self.settings) for part in parts]
+        return [self._look(part, running.get(part.name)) for part in parts]
+
+    def _look(self, part: Part, process: psutil.Process | None) -> Status:
+        log = str(self.settings.log(part.name))
+        its_ports = {name: getattr(self.settings, name) for name in part.ports}
+        if process is None:
+            return Status(part.name, "stopped", None, its_ports, log)
+        reason = part.probe()
+        return Status(part.name, "not ready" if reason else "ready", process.pid, its_ports, log, reason or "")
 
     def exit_codes(self) -> dict[str, int | None]:
         """Return the exit codes of the parts that this object started, None for one that still runs."""
@@ -132,17 +155,17 @@ class Stack:
             raise StackError(f"there is no part {name!r}: the parts are {', '.join(self._parts)}") from None
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
-        return alone(self.settings.home / "runner.lock", self._screen)
+        return alone(self.settings.home / "runner.lock", self._progress)
 
     def _stop_in_order(self, names: Iterable[str]) -> None:
         """Services first: the Collector, and the broker, are there for their last words."""
         names = sorted(names, key=[*self._parts, *names].index)
         if not names:
             return
-        self._screen.say("stack", f"stopping {', '.join(names)}")
+        self._progress.say("stack", f"stopping {', '.join(names)}")
         services = [name for name in names if name in self._parts and self._parts[name].service]
         try:
-            stop_together(services, self.settings, self._children, self._screen)
+            self._children.stop(services)
         finally:
             rest = [name for name in names if name not in services]
-            stop_together(rest, self.settings, self._children, self._screen)
+            self._children.stop(rest)

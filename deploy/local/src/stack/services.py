@@ -1,10 +1,12 @@
 """How a service is run: under opentelemetry-instrument, with deploy/otel.env and an environment of its own."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from stack import postgres
+from stack.console import StackError
 from stack.settings import REPOSITORY, Settings
 
 # What the shell has of these is not for the services, unless a setting says so.
@@ -54,6 +56,20 @@ def tool_environment(settings: Settings) -> dict[str, str]:
     """Return the environment of a command that people run beside the services: it has a broker, and no database."""
     everything = environment(settings, "redrive", KAFKA_BOOTSTRAP_SERVERS=settings.kafka)
     return {name: value for name, value in everything.items() if name != "DATABASE_URL"}
+
+
+def become(settings: Settings, words: Sequence[str]) -> NoReturn:
+    """Become this command, in the services' environment: terminal, signals and exit code are its own.
+
+    Raises StackError if there is none, or if the services' Python environment has no such program.
+    """
+    if not words:
+        raise StackError("name a command, like `stack run -- eventbus dlq list`")
+    # What follows -- is no option of opentelemetry-instrument, whatever it begins with.
+    instrument, *rest = instrumented(settings, *words)
+    if not os.access(rest[0], os.X_OK):
+        raise StackError(f"there is no program {words[0]!r} in {settings.python_env / 'bin'}")
+    os.execve(instrument, [instrument, "--", *rest], {**inherited(), **tool_environment(settings)})
 
 
 def status_file(settings: Settings, part: str) -> Path:

@@ -1,5 +1,5 @@
+from stack.fetch.tools import java
 from stack.settings import Settings
-from stack.toolchain import java
 
 HEAP_MB = 768
 # What the server itself takes, and the requests that it reads.

@@ -4,12 +4,10 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from threading import Thread
 
-from stack.errors import StackError
-from stack.fetch import collector, jars, tidy, tools
-from stack.fetch.commands import Commands
-from stack.fetch.work import Work
-from stack.locks import alone
-from stack.screen import Screen
+from stack.console import Progress, StackError
+from stack.fetch import collector, jars, tools
+from stack.fetch.work import Commands, Work
+from stack.polling import alone
 from stack.settings import Settings
 
 TELL_EVERY = 10.0
@@ -20,10 +18,11 @@ STEPS: Mapping[str, Step] = {
     "zipkin": jars.fetch_zipkin,
     "collector": collector.build,
 }
+RENEWALS: Mapping[str, Step] = {"collector": collector.renew, "jars": jars.renew}
 NEED_TOOLS = {*STEPS, "postgres"}
 
 
-def ensure(settings: Settings, parts: Collection[str], screen: Screen) -> Thread | None:
+def ensure(settings: Settings, parts: Collection[str], progress: Progress) -> Thread | None:
     """Have everything that these parts need, verified; the network's work and the compiler's go side by side.
 
     Raises StackError naming the part that could not be made. Interrupted at any moment it leaves no process, and half
@@ -33,7 +32,7 @@ def ensure(settings: Settings, parts: Collection[str], screen: Screen) -> Thread
     if not NEED_TOOLS.intersection(parts):
         return None
     commands = Commands(settings.home)
-    work = Work(settings.downloads, commands, screen)
+    work = Work(settings.downloads, commands, progress)
     with ThreadPoolExecutor() as pool:
         try:
             _together(pool, {"tools": tools.fetch}, work)
@@ -41,7 +40,7 @@ def ensure(settings: Settings, parts: Collection[str], screen: Screen) -> Thread
         except BaseException:
             commands.stop()
             raise
-    return tidy.begin(settings.downloads)
+    return collector.remove_caches(settings.downloads)
 
 
 def _together(pool: ThreadPoolExecutor, steps: Mapping[str, Step], work: Work) -> None:
@@ -52,13 +51,20 @@ def _together(pool: ThreadPoolExecutor, steps: Mapping[str, Step], work: Work) -
             del pending[future]
             future.result()
         for name in [] if done else pending.values():
-            work.screen.say(name, work.progress.get(name, lambda: "still at work")())
+            work.progress.say(name, work.so_far.get(name, lambda: "still at work")())
 
 
 def _named(name: str, step: Step, work: Work) -> None:
     try:
         # One lock for each part: who needs only the broker does not wait for somebody else's compiler.
-        with alone(work.downloads / "locks" / f"{name}.lock", work.screen, work.commands.check):
+        with alone(work.downloads / "locks" / f"{name}.lock", work.progress, work.commands.check):
             step(work)
     except StackError as error:
         raise StackError(f"{name}: {error}") from error
+
+
+def renew(what: str, settings: Settings) -> None:
+    """For maintainers: write what is pinned anew, after a change of a version. What comes of it is committed."""
+    work = Work(settings.downloads, Commands(settings.home), Progress())
+    tools.fetch(work)
+    RENEWALS[what](work)

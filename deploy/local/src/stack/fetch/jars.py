@@ -1,13 +1,38 @@
+"""Kafka's and Zipkin's jars, as the lock file pins them."""
+
 import os
+import shutil
 import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from stack.errors import StackError
+from stack.console import StackError
 from stack.fetch import stamp
-from stack.fetch.lock import LOCK, Jar, pinned
 from stack.fetch.work import Work
+from stack.settings import REPOSITORY
 
-SCRIPT = Path(__file__).with_name("download.py")
+MAVEN = Path(__file__).with_name("maven.py")
+LOCK = REPOSITORY / "deploy" / "local" / "jars.lock"
+
+
+@dataclass(frozen=True)
+class Jar:
+    """One pinned jar: Maven coordinates `group:artifact:version[:classifier]`, and the SHA-256 it must have."""
+
+    coordinates: str
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        _, *rest = self.coordinates.split(":")
+        return "-".join(rest) + ".jar"
+
+
+def pinned(part: str, lock: Path = LOCK) -> Sequence[Jar]:
+    """Return the jars of a part as the lock file pins them."""
+    lines = (line.split() for line in lock.read_text().splitlines() if not line.startswith("#"))
+    return [Jar(coordinates, sha256) for sha256, of, coordinates in lines if of == part]
 
 
 def fetch_kafka(work: Work) -> None:
@@ -34,16 +59,19 @@ def fetch_zipkin(work: Work) -> None:
 
 def _download(work: Work, part: str) -> Path:
     jars = pinned(part)
-    work.screen.say(part, f"downloading {len(jars)} jars" if len(jars) > 1 else "downloading 1 jar (86 MB)")
+    work.progress.say(part, f"downloading {len(jars)} jars" if len(jars) > 1 else "downloading 1 jar (86 MB)")
     new = work.new_folder(part)
-    work.progress[part] = lambda: _progress(new)
-    python = work.downloads / "venv" / "bin" / "python"
+    work.so_far[part] = lambda: _progress(new)
     wanted = "\n".join(jar.coordinates for jar in jars)
-    work.commands.run([str(python), str(SCRIPT), str(new)], os.environ, log=work.log(part), stdin=wanted)
+    work.commands.run([*_maven(work), "download", str(new)], os.environ, log=work.log(part), stdin=wanted)
     for jar in jars:
         _accept(new, jar)
-    work.screen.say(part, f"{len(jars)} downloaded and as {LOCK.name} pins")
+    work.progress.say(part, f"{len(jars)} downloaded and as {LOCK.name} pins")
     return new
+
+
+def _maven(work: Work) -> list[str]:
+    return [str(work.downloads / "venv" / "bin" / "python"), str(MAVEN)]
 
 
 def _progress(folder: Path) -> str:
@@ -74,3 +102,13 @@ def _unpack(jar: Path, folder: Path) -> None:
             elif name.startswith("BOOT-INF/lib/") and name.endswith(".jar"):
                 (folder / "lib" / Path(name).name).write_bytes(source.read(entry))
     jar.unlink()
+
+
+def renew(work: Work) -> None:
+    """Resolve Kafka's tree of dependencies and write jars.lock with the hashes of what is served today."""
+    lines: list[str] = []
+    resolve = [*_maven(work), "resolve", str(work.new_folder("resolved"))]
+    work.commands.run(resolve, os.environ, log=work.log("jars"), each_line=lines.append)
+    shutil.rmtree(work.downloads / "resolved.new")
+    head = [line for line in LOCK.read_text().splitlines() if line.startswith("#")]
+    LOCK.write_text("\n".join([*head, *lines]) + "\n")

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stack.errors import StackError
+from stack.console import StackError
 
 NAME = "stamp.json"
 

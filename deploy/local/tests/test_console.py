@@ -5,10 +5,10 @@ import sys
 
 PROGRAM = """
 import sys
-from stack.screen import Screen
+from stack.console import Progress
 
 sys.stdin.read()
-Screen().say("kafka", "ready")
+Progress().say("kafka", "ready")
 print("more")
 print("all is stopped", file=sys.stderr)
 """
