@@ -66,13 +66,22 @@ check: $(UV_READY) ## lint, format and types
 	$(UV) run --frozen lint-imports
 
 .PHONY: test
-test: check ## all tests, on a stack of their own
+test: MARKED := not long
+test: check ## the tests, on stacks of their own: ten minutes once all is built
+.PHONY: test-long
+test-long: MARKED := long
+test-long: check test-pythons ## the others: outages, kills, thousands of orders, the gallery, the walkthrough: fifteen minutes
+
+test test-long:
 	@# The Collector is built meanwhile: the first test that needs it comes late, if files keep their order. Many tests wait
 	@# more than they work, so two are run at a time, each file's in one process with a stack of its own.
 	@nice -n 19 $(UV) run --frozen stack fetch collector >/dev/null & building=$$!; \
 	trap 'kill $$building 2>/dev/null' INT TERM HUP; \
-	$(UV) run --frozen pytest -n 2 --dist loadfile --no-loadscope-reorder; code=$$?; \
+	$(UV) run --frozen pytest -n 2 --dist loadfile --no-loadscope-reorder -m "$(MARKED)"; code=$$?; \
 	kill $$building 2>/dev/null; wait $$building; exit $$code
+
+.PHONY: test-pythons
+test-pythons: $(UV_READY) ## the tests of libs/aiokafka-otel on the other Pythons that uv finds
 	@for version in $(PYTHONS); do \
 		if .venv/bin/python -c "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, '$$version'.split('.'))))"; then \
 			continue; \

@@ -12,6 +12,8 @@ import pytest
 from stack.polling import wait_until
 from stack.processes import lives
 
+pytestmark = pytest.mark.long
+
 _ROOT = Path(__file__).parents[1]
 # What it starts leads a session of its own, as parts of a stack do. It cannot be interrupted, so it does not tidy up.
 _TEST = """

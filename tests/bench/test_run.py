@@ -12,6 +12,8 @@ from bench.results import Results
 from bench.stage import Stage
 from bench.summary import FIGURES
 
+pytestmark = pytest.mark.long
+
 TINY = Plan(warm_up=1, orders=20, rate=20, seconds=1, fast_rate=40, fast_seconds=1)
 
 

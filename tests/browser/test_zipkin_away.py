@@ -8,6 +8,8 @@ from stack import Stack
 
 from tests.browser.visitor import Visitor
 
+pytestmark = pytest.mark.long
+
 
 def test_zipkin_away_back_and_forgetful(
     visitor: Visitor, page: Page, browser: Browser, demo: Stack, complaints: list[str]

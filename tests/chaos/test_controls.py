@@ -16,6 +16,8 @@ from tests.chaos.run import check, scene_of
 from tests.chaos.scene import Scene
 from tests.e2e.polling import poll_until
 
+pytestmark = pytest.mark.long
+
 PATIENCE_S = 6
 
 

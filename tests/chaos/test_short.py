@@ -4,9 +4,12 @@ import os
 import secrets
 from pathlib import Path
 
+import pytest
 from stack import Settings
 
 from tests.chaos.run import run, scene_of
+
+pytestmark = pytest.mark.long
 
 FAULTS = ("kill-billing", "kill-notifier", "kill-orders-worker", "term-billing", "poison", "rewind-billing")
 

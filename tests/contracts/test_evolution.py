@@ -16,6 +16,8 @@ from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, ins
 from libs.eventbus.tests.operating import ended, process
 from libs.eventbus.tests.support import Kafka, Service, encoded, eventually, make_patience, prepare, unique
 
+pytestmark = pytest.mark.long
+
 DOC = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
 
 metadata = MetaData()

@@ -19,6 +19,8 @@ from sqlalchemy import insert, select
 
 from tests.e2e.polling import poll_until
 
+pytestmark = pytest.mark.long
+
 SCHEMAS: dict[str, Schema] = {
     module.__name__.partition(".")[0]: module.SCHEMA for module in (orders.store, billing.store, notifier.store)
 }

@@ -11,11 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import journey
+import pytest
 
 from tests.e2e.polling import poll_until
 from tests.e2e.shop import Shop
 from tests.e2e.system import System
 from tests.order_journey import ORDER_JOURNEY
+
+pytestmark = pytest.mark.long
 
 JOURNEY = Path(sys.executable).with_name("journey")
 

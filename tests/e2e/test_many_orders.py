@@ -1,6 +1,10 @@
 """Many orders, as many traces."""
 
-from tests.e2e.shop import Shop
+import Shop
+
+from tests.e2e.shop import pytest
+
+pytestmark = pytest.mark.long
 
 
 def test_fifty_orders_at_once_are_fifty_exact_journeys(shop: Shop) -> None:

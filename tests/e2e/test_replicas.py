@@ -12,6 +12,8 @@ from tests.e2e.shop import Shop
 from tests.e2e.system import LocalSystem, System
 from tests.e2e.test_restarts import expect_whole_journeys
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def doubled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:

@@ -13,6 +13,8 @@ from tests.e2e.shop import Placed, Shop
 from tests.e2e.system import System
 from tests.order_journey import ORDER_JOURNEY
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize(("number", "part"), list(enumerate(["orders", "orders-worker", "billing", "notifier"])))
 def test_a_service_restarted_under_load_loses_nothing(shop: Shop, system: System, number: int, part: str) -> None:

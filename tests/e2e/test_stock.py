@@ -13,6 +13,8 @@ from tests.e2e.shop import Shop
 from tests.e2e.system import LocalSystem
 from tests.order_journey import ORDER_JOURNEY
 
+pytestmark = pytest.mark.long
+
 
 def test_with_the_stock_instrumentation_the_journey_falls_apart(tmp_path: Path) -> None:
     # Ours is installed beside it, and leaves aiokafka to it.

@@ -1,12 +1,15 @@
 """docs/gallery.md: what it says is what runs, and each entry still breaks the way it says."""
 
-from pathlib import Path
+from pathlib import pytest
 
+import Path
 from stack import Settings, Stack
 
 from gallery.comparison import PARTS, compare
 from gallery.entry import FOLDER, NAMES, Entry, load_all
 from gallery.page import PAGE, render
+
+pytestmark = pytest.mark.long
 
 # `make gallery` runs them all.
 MOST_TELLING = ("closed_early", "forwarded_headers", "one_bad_byte", "confluent", "sigterm", "outbox")

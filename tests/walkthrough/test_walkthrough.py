@@ -21,6 +21,7 @@ COMMANDS = [step for step in steps(TEXT) if isinstance(step, Command)]
 PICTURES = [step for step in steps(TEXT) if isinstance(step, Picture)]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not shutil.which("curl") and not os.environ.get("CI"), reason="no curl here: install it")
 def test_every_command_works_and_its_output_has_the_structure_that_the_page_shows(demo: Stack) -> None:
     shell = Shell(demo.settings)

@@ -12,6 +12,8 @@ from stack import Settings, Stack, StackError, demo, new_service, processes
 from stack.fetch.tools import uv
 from stack.settings import PORTS, REPOSITORY
 
+pytestmark = pytest.mark.long
+
 # Beside notifier, which reads the same event.
 CHAIN = (
     *journey.read_chain(demo.CHAIN),

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import pytest
 from stack import Settings, Stack, StackError, arrival
 
+pytestmark = pytest.mark.long
+
 # Nobody listens there.
 DEAD = "http://127.0.0.1:9"
 PROXIES = {name: DEAD for word in ("http_proxy", "https_proxy", "all_proxy") for name in (word, word.upper())}

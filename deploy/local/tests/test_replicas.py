@@ -11,6 +11,8 @@ import pytest
 from stack import Settings, Stack, demo, probes, processes
 from stack.polling import wait_until
 
+pytestmark = pytest.mark.long
+
 WORKERS = ("orders-worker", "billing", "notifier")
 
 

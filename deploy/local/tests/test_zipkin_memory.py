@@ -16,6 +16,8 @@ from stack.polling import wait_until
 from stack.services import OTEL_ENV, env_file
 from stack.settings import REPOSITORY
 
+pytestmark = pytest.mark.long
+
 HEAP_MB = 128
 LIMITS = env_file(OTEL_ENV)
 LONGEST = int(LIMITS["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT"])

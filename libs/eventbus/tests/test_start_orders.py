@@ -20,6 +20,8 @@ from libs.eventbus.tests.outbox.test_relay import store
 from libs.eventbus.tests.processes import TinyService
 from libs.eventbus.tests.support import count, eventually
 
+pytestmark = pytest.mark.long
+
 PARTS = ("broker", "shop", "billing", "notifier")
 SHORT = [PARTS, ("billing", "broker", "notifier", "shop"), ("notifier", "billing", "shop", "broker")]
 # service, the topic that it reads, the topic that it writes

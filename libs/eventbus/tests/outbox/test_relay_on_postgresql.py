@@ -104,6 +104,7 @@ async def test_a_row_that_is_committed_late_is_published_before_what_was_written
     assert count(on_postgresql, outbox) == 0
 
 
+@pytest.mark.long
 def test_a_look_reads_few_pages_however_many_rows_were_deleted(
     on_postgresql: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

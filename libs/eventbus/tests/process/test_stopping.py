@@ -11,6 +11,8 @@ from eventbus.process.stopping import bounded_stop
 from libs.eventbus.tests.processes import TinyService
 from libs.eventbus.tests.support import Kafka, OrderPlaced, count, encoded, eventually, unique
 
+pytestmark = pytest.mark.long
+
 
 def test_a_process_that_does_not_come_to_its_end_is_ended_within_ten_seconds_of_being_asked(
     monkeypatch: pytest.MonkeyPatch,

@@ -27,6 +27,8 @@ from libs.eventbus.tests.support import (
     unique,
 )
 
+pytestmark = pytest.mark.long
+
 KEYS, RECORDS = 60, 10
 
 metadata = MetaData()

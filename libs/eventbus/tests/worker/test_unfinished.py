@@ -170,6 +170,7 @@ def test_a_delivery_that_a_stop_interrupts_is_not_counted(database: Database) ->
             raise SystemExit
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("death", ["signal", "watchdog", "exit"])
 async def test_a_message_that_kills_its_worker_is_set_aside_after_its_tries_and_those_behind_it_are_handled(
     death: str, kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -204,6 +205,7 @@ async def test_a_message_that_kills_its_worker_is_set_aside_after_its_tries_and_
 EACH = 700
 
 
+@pytest.mark.long
 async def test_a_worker_that_is_killed_again_and_again_under_load_sets_no_message_aside(
     kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
