@@ -1,21 +1,18 @@
 """What the server gives to a browser: the page, its files and headers. What the page does is in tests/browser."""
 
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
+import journey.web
 import pytest
-from demo_baggage import SCENARIOS
-from eventbus import Database
+from flask import Flask
 from flask.testing import FlaskClient
-
-import orders
-from orders.app import create_app
+from journey.web import Look, create_app, pages
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 ZIPKIN = "http://zipkin.example:9411"
-STATIC = Path(orders.__file__).parent / "static"
+STATIC = Path(journey.web.__file__).parent / "static"
 
 
 class Markup(HTMLParser):
@@ -34,16 +31,8 @@ class Markup(HTMLParser):
 
 
 @pytest.fixture
-def unused(tmp_path: Path) -> Iterator[Database]:
-    """The page asks no database."""
-    database = Database(f"sqlite:///{tmp_path}/orders.db")
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def visitor(unused: Database) -> FlaskClient:
-    return create_app(unused, zipkin_url=ZIPKIN, demo_faults=True).test_client()
+def visitor() -> FlaskClient:
+    return create_app(ZIPKIN).test_client()
 
 
 @pytest.mark.parametrize("path", ["/", f"/journeys/{TRACE}", f"/journeys/{TRACE.upper()}", f"/journeys/{TRACE[16:]}"])
@@ -51,7 +40,9 @@ def test_the_page_is_served(visitor: FlaskClient, path: str) -> None:
     answer = visitor.get(path)
 
     assert (answer.status_code, answer.content_type) == (200, "text/html; charset=utf-8")
-    assert Markup(answer.text).attributes("body") == [{"data-prefix": "", "data-zipkin-url": ZIPKIN}]
+    assert Markup(answer.text).attributes("body") == [
+        {"data-prefix": "", "data-zipkin-url": ZIPKIN, "data-can-look": "yes"}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -65,32 +56,44 @@ def test_what_is_no_trace_id_is_not_found_and_the_page_says_so(visitor: FlaskCli
 
 
 def test_every_answer_is_protected(visitor: FlaskClient) -> None:
-    for path in ("/", f"/journeys/{TRACE}", "/page/main.js", "/page/style.css", "/page/none", "/openapi.json", "/none"):
+    for path in ("/", f"/journeys/{TRACE}", "/page/main.js", "/page/style.css", "/page/none", "/none"):
         headers = visitor.get(path, buffered=True).headers
 
         assert headers["Content-Security-Policy"] == (
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-            f"connect-src 'self' {ZIPKIN}; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+            "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
         ), path
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_only_the_origin_of_zipkin_may_be_asked(unused: Database) -> None:
-    def policy(zipkin_url: str | None) -> str:
-        answer = create_app(unused, zipkin_url=zipkin_url).test_client().get("/")
-        return re.search("connect-src ([^;]*);", answer.headers["Content-Security-Policy"])[1]  # type: ignore[index]
-
-    assert policy("https://tools.example/tracing") == "'self' https://tools.example"
-    assert policy(None) == "'self'"
-
-
-def test_the_address_of_zipkin_cannot_become_markup(unused: Database) -> None:
+def test_the_address_of_zipkin_cannot_become_markup() -> None:
     hostile = 'http://z/"><script>alert(1)</script>'
-    html = create_app(unused, zipkin_url=hostile).test_client().get("/").text
+    html = create_app(hostile).test_client().get("/").text
 
-    assert Markup(html).attributes("body") == [{"data-prefix": "", "data-zipkin-url": hostile}]
+    [body] = Markup(html).attributes("body")
+    assert body["data-zipkin-url"] == hostile
     assert len(Markup(html).attributes("script")) == 1
+
+
+def test_behind_a_proxy_every_link_begins_with_its_prefix() -> None:
+    app = Flask("host", static_folder=None)
+    app.register_blueprint(pages(ZIPKIN, prefix="/shop"))
+    page = Markup(app.test_client().get("/").text)
+
+    links = [each.get("href") or each.get("src") or each.get("action") for _, each in page.elements]
+    assert [link for link in links if link and link.startswith("/") and not link.startswith("/shop/")] == []
+    assert page.attributes("body")[0]["data-prefix"] == "/shop"
+
+
+def test_a_host_adds_its_form_and_scripts(tmp_path: Path) -> None:
+    (tmp_path / "form.html").write_text("<form id=own>{{ choice }}</form>")
+    app = Flask("host", static_folder=None, template_folder=str(tmp_path))
+    app.register_blueprint(pages(ZIPKIN, Look(form="form.html", scripts=["/own.js"]), choice="<b>"))
+    html = app.test_client().get("/").text
+
+    assert "<form id=own>&lt;b&gt;</form>" in html
+    assert [each["src"] for each in Markup(html).attributes("script")] == ["/page/main.js", "/own.js"]
 
 
 def test_nothing_in_the_page_is_inline_or_from_elsewhere(visitor: FlaskClient) -> None:
@@ -142,15 +145,5 @@ def test_head_is_get_without_a_body(visitor: FlaskClient, path: str) -> None:
 
 
 def test_files_beside_those_of_the_page_are_not_served(visitor: FlaskClient) -> None:
-    for path in ("/page/../app.py", "/page/..%2fapp.py", "/page/", "/templates/page.html", "/static/main.js"):
+    for path in ("/page/../api.py", "/page/..%2fapi.py", "/page/", "/templates/page.html", "/static/main.js"):
         assert visitor.get(path).status_code == 404, path
-
-
-def test_every_scenario_is_offered_where_scenarios_happen(visitor: FlaskClient, unused: Database) -> None:
-    def offered(html: str) -> set[str | None]:
-        return {each["value"] for each in Markup(html).attributes("button") if "value" in each}
-
-    assert offered(visitor.get("/").text) == SCENARIOS
-    without = create_app(unused).test_client().get("/").text
-    assert offered(without) == set()
-    assert "DEMO_FAULTS=1" in without

@@ -13,7 +13,8 @@ _database.create(store.metadata)
 app = create_app(
     _database,
     prefix=_config.script_name,
-    zipkin_url=_config.zipkin_public_url,
+    zipkin_url=_config.zipkin_url or _config.zipkin_public_url,
+    public_zipkin_url=_config.zipkin_public_url,
     demo_faults=_config.demo_faults,
     outbox_limit=_config.outbox_limit(),
 )

@@ -1,44 +1,36 @@
-// What the page asks of others: orders to take an order, Zipkin for traces.
+// What the page asks of its server, which reads and judges the spans.
 
-const ORDERS_PATIENCE_MS = 20_000;
-const ZIPKIN_PATIENCE_MS = 10_000;
-// Zipkin refuses a single id here. The other way, /trace/{id}, says 404 for "not yet", which browsers log as an error.
-const NOBODYS_TRACE = "00000000000000a1";
+const PATIENCE_MS = 10_000;
 
-/** Place an order; the same key never places two. Rejects where there is no answer at all. */
-export async function placeOrder(order, key, scenario) {
-  const response = await fetch(`${document.body.dataset.prefix}/orders`, {
-    method: "POST",
-    headers: {
-      "Content-Type": "application/json",
-      "Idempotency-Key": key,
-      ...(scenario && { baggage: `demo.scenario=${scenario}` }),
-    },
-    body: JSON.stringify(order),
-    signal: AbortSignal.timeout(ORDERS_PATIENCE_MS),
-  });
-  return {
-    accepted: response.status === 202,
-    status: response.status,
-    document: await response.json().catch(() => ({})),
-    traceparent: response.headers.get("traceresponse"),
-    retryAfter: response.headers.get("Retry-After"),
-  };
+/** As many requests as may wait for Zipkin do so: nothing is known, and nothing is wrong. */
+export class Busy extends Error {}
+
+/** Get drawings of the traces that Zipkin has, by trace id. Rejects if Zipkin does not answer. */
+export async function fetchDrawings(traceIds) {
+  const { journeys } = await ask(`?ids=${traceIds.join(",")}`);
+  return new Map(Object.entries(journeys).map(([id, drawing]) => [id, withSpans(drawing)]));
 }
 
-/** Get the spans of the traces that Zipkin has, by trace id. Rejects where Zipkin does not answer. */
-export async function fetchTraces(zipkinUrl, traceIds) {
-  const wanted = new Map(traceIds.map((id) => [asZipkinHas(id), id]));
-  const ids = [...wanted.keys(), NOBODYS_TRACE].join(",");
-  const response = await fetch(`${zipkinUrl}/api/v2/traceMany?traceIds=${ids}`, {
-    signal: AbortSignal.timeout(ZIPKIN_PATIENCE_MS),
-  });
-  if (!response.ok) throw new Error(`Zipkin answers ${response.status}`);
-  const traces = (await response.json()).filter((spans) => wanted.has(spans[0]?.traceId));
-  return new Map(traces.map((spans) => [wanted.get(spans[0].traceId), spans]));
+/** Get what the doctor says of a journey; null if there is no such journey. */
+export async function fetchDiagnosis(traceId) {
+  return (await ask(`/${traceId}`)).diagnosis;
 }
 
-// A trace id whose upper half is zero is one of 64 bits to Zipkin.
-function asZipkinHas(id) {
-  return id.length === 32 && id.startsWith("0".repeat(16)) ? id.slice(16) : id;
+/** Get recent journeys; `wanted` are the fields of the search. */
+export async function fetchRecent(wanted) {
+  return (await ask(`?${new URLSearchParams(wanted)}`)).journeys;
+}
+
+async function ask(what) {
+  const response = await fetch(`${document.body.dataset.prefix}/api/journeys${what}`, {
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  });
+  if (response.status === 503) throw new Busy();
+  if (!response.ok) throw new Error(`the answer is ${response.status}`);
+  return response.json();
+}
+
+function withSpans(drawing) {
+  for (const item of drawing.lanes.flatMap(({ items }) => items)) item.span = drawing.spans[item.span];
+  return { ...drawing, items: drawing.lanes.flatMap(({ items }) => items) };
 }
