@@ -86,11 +86,12 @@ export class Watch {
   }
 
   pause() {
-    const wanted = [...this.traces.values()].filter((trace) => !this.settled(trace));
+    const wanted = [...this.traces.values()].filter((trace) => this.wants(trace));
     const quiet = Date.now() - Math.max(0, ...wanted.map(({ news }) => news));
     if (quiet > 60_000) return 5_000;
     return this.away || quiet > 10_000 ? 1_000 : 300;
   }
+
   /** Nothing more is expected. */
   settled(trace) {
     if (trace.there === false) return trace.placed !== null && this.overdue(trace);
