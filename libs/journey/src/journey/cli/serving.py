@@ -14,7 +14,7 @@ THREADS = 8
 def serve(zipkin: str, host: str, port: int) -> None:
     """Serve a page of journeys, for any system with spans in Zipkin. Ctrl-C ends it."""
     try:
-        from waitress import create_server
+        from waitress.server import create_server
 
         from journey.web import create_app
     except ModuleNotFoundError as error:
