@@ -1,5 +1,7 @@
 """`journey serve`."""
 
+import socket
+
 import click
 
 from journey.cli.reading import CannotLook, zipkin_option
@@ -14,14 +16,14 @@ THREADS = 8
 def serve(zipkin: str, host: str, port: int) -> None:
     """Serve a page of journeys, for any system with spans in Zipkin. Ctrl-C ends it."""
     try:
-        from waitress.server import create_server
+        from waitress import serve as serve_forever
 
         from journey.web import create_app
     except ModuleNotFoundError as error:
         raise CannotLook(f"{error.name} is missing: pip install 'journey[web]'.") from None
     try:
-        server = create_server(create_app(zipkin.rstrip("/")), host=host, port=port, threads=THREADS)
+        listening = socket.create_server((host, port))
     except OSError as error:
         raise CannotLook(f"{host}:{port} cannot be listened on: {error.strerror}.") from None
-    click.echo(f"Journeys of Zipkin at {zipkin}: http://{host}:{server.effective_port}")
-    server.run()
+    click.echo(f"Journeys of Zipkin at {zipkin}: http://{host}:{listening.getsockname()[1]}")
+    serve_forever(create_app(zipkin.rstrip("/")), sockets=[listening], threads=THREADS)
