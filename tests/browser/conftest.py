@@ -68,7 +68,7 @@ def context(browser: Browser, demo: Stack) -> Iterator[BrowserContext]:
 def page(context: BrowserContext, demo: Stack, complaints: list[str]) -> Iterator[Page]:
     """A tab of that browser; at the end nothing may have gone wrong in it, and nobody else may have been asked."""
     page = context.new_page()
-    known = {demo.settings.orders_url, demo.settings.zipkin_url}
+    known = {demo.settings.orders_url}
 
     def heard(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):

@@ -1,15 +1,15 @@
 """A journey on show: by its address, with each fault scenario, replayed, and listed with the others of this browser."""
 
-import json
 import re
 import secrets
 import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 
 import journey
 import pytest
 import requests
+from journey.web.drawing import drawing
+from orders.page import look
 from playwright.sync_api import Browser, Page, expect
 from stack import Stack
 from stack.services import instrumented, tool_environment
@@ -17,7 +17,6 @@ from stack.services import instrumented, tool_environment
 from tests.browser.visitor import Visitor
 from tests.e2e.scenarios import TRACES
 
-RECORDED = Path(__file__).parents[2] / "libs/journey/tests/recorded"
 HOSTILE = "<img src=x onerror=alert(1)>"
 # How each scenario ends, and the lanes that it needs beside the usual ones.
 ENDS: Mapping[str, tuple[str, str, list[str]]] = {
@@ -39,15 +38,11 @@ def spans_declared(scenario: str) -> list[str]:
     return sorted(re.findall(r"^ *\w+ \w+ ([a-z]+ [\w./]+)", TRACES[scenario], re.M))
 
 
-def states_on_the_way(page: Page, demo: Stack, trace_id: str) -> set[str]:
+def states_on_the_way(demo: Stack, trace_id: str) -> set[str]:
     """Return the states that the page gives a journey as its spans come: one that watches may miss the short ones."""
     spans = requests.get(f"{demo.settings.zipkin_url}/api/v2/trace/{trace_id}", timeout=60).json()
     spans.sort(key=lambda span: span["timestamp"] + span["duration"])
-    read = """async (traces) => {
-        const { readJourney } = await import("/page/journey.js");
-        return traces.map(spans => readJourney(spans).state);
-    }"""
-    return set(page.evaluate(read, [spans[:count] for count in range(1, len(spans) + 1)]))
+    return {drawing(journey.Trace.from_zipkin(spans[:count]), look())["state"] for count in range(1, len(spans) + 1)}
 
 
 @pytest.mark.parametrize("scenario", TRACES)
@@ -67,7 +62,7 @@ def test_a_scenario_is_shown_with_its_errors_retries_and_dead_letters(
     shown = page.locator(".lane").evaluate_all("lanes => lanes.map(lane => lane.dataset.lane)")
     assert [lane for lane in shown if lane not in LANES] == lanes
     assert [lane for lane in shown if lane in LANES] == LANES
-    assert ("retry" in states_on_the_way(page, demo, visitor.trace_id)) == ("retry" in str(lanes))
+    assert ("retry" in states_on_the_way(demo, visitor.trace_id)) == ("retry" in str(lanes))
     assert not visitor.scrolls_sideways()
 
 
@@ -270,16 +265,44 @@ def test_without_a_local_storage_the_page_works(visitor: Visitor, page: Page) ->
     expect(page.locator(f"#own a[data-trace-id='{trace_id}'] .state")).to_have_text("Done")
 
 
-def test_the_script_reads_spans_as_the_library_does(page: Page, demo: Stack) -> None:
+def test_an_order_id_leads_to_its_journey(visitor: Visitor, page: Page) -> None:
     page.goto("/")
-    read = """async (spans) => (await import("/page/journey.js")).readJourney(spans).spans
-        .map(s => [s.id, s.name, s.service, s.error, s.wait])"""
-    for scenario in ("refused_email", "order"):
-        recorded = (RECORDED / f"{scenario}.json").read_text()
-        trace = journey.Trace.from_zipkin(json.loads(recorded))
-        nodes = {node.id: node for node in trace.tree()}
-        waits = {span.id: journey.queue_wait(nodes[span.id]) for span in trace.spans}
+    trace_id = visitor.place()
+    visitor.expect_complete()
+    order_id = page.evaluate("JSON.parse(localStorage['one-order-one-trace.orders'])[0].orderId")
+    page.goto("/")
+    expect(page.locator(f"#recent a[href='/journeys/{trace_id}']")).to_contain_text(order_id)
+    page.get_by_label("Trace id or message key").fill(order_id)
+    page.click("#search-button")
 
-        assert page.evaluate(read, json.loads(recorded)) == [
-            [s.id, s.name, s.service, s.error, waits[s.id].microseconds if waits[s.id] else None] for s in trace.spans
-        ]
+    visitor.expect_complete()
+    assert visitor.trace_id == trace_id
+    expect(page.locator("#verdict")).to_contain_text("The doctor says: whole", timeout=30_000)
+
+
+def test_only_broken_journeys_are_listed_if_they_are_asked_for(visitor: Visitor, page: Page) -> None:
+    page.goto("/")
+    dead = visitor.place("billing-poison")
+    visitor.expect_state("dead")
+    done = visitor.place()
+    visitor.expect_complete()
+    expect(page.locator(f"#recent a[href$='{done}']")).to_have_count(1)
+    page.get_by_label("Only broken ones").check()
+    page.click("#search-button")
+
+    expect(page.locator(f"#recent a[href$='{done}']")).to_have_count(0)
+    expect(page.locator(f"#recent a[href$='{dead}']")).to_have_count(1)
+
+
+def test_a_message_that_nobody_reads_is_said_to_be_one(visitor: Visitor, page: Page, demo: Stack) -> None:
+    page.goto("/")
+    visitor.place()
+    visitor.expect_complete()
+    demo.stop("billing")
+    try:
+        visitor.place()
+        expect(page.locator("#verdict")).to_contain_text("consumer not running", timeout=60_000)
+        visitor.expect_state("under-way", "nobody reads topic orders")
+    finally:
+        demo.start("billing")
+    visitor.expect_complete()

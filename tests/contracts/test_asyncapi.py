@@ -30,7 +30,7 @@ DEMANDS = ("pattern", "format", "minimum", "maxLength", "minItems")
 
 @pytest.fixture(scope="module")
 def document() -> Document:
-    return Document(json.loads(resources.files("orders").joinpath("asyncapi.json").read_text()))
+    return Document(json.loads(resources.files("shop_contracts").joinpath("asyncapi.json").read_text()))
 
 
 def test_orders_serves_the_document(chain: Chain, document: Document) -> None:

@@ -1,8 +1,8 @@
 """Many orders, as many traces."""
 
-import Shop
+import pytest
 
-from tests.e2e.shop import pytest
+from tests.e2e.shop import Shop
 
 pytestmark = pytest.mark.long
 

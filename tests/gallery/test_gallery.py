@@ -1,8 +1,8 @@
 """docs/gallery.md: what it says is what runs, and each entry still breaks the way it says."""
 
-from pathlib import pytest
+from pathlib import Path
 
-import Path
+import pytest
 from stack import Settings, Stack
 
 from gallery.comparison import PARTS, compare

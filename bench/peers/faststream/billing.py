@@ -3,10 +3,11 @@
 import os
 from pathlib import Path
 
-from contracts import Invoice, Order
 from faststream import AckPolicy, FastStream
 from faststream.kafka import KafkaBroker
 from faststream.kafka.opentelemetry import KafkaTelemetryMiddleware
+
+from contracts import Invoice, Order
 
 broker = KafkaBroker(
     os.environ["KAFKA"], acks="all", enable_idempotence=True, middlewares=[KafkaTelemetryMiddleware()], logger=None

@@ -4,10 +4,11 @@ import os
 import time
 from pathlib import Path
 
-from contracts import Invoice
 from faststream import AckPolicy, FastStream
 from faststream.kafka import KafkaBroker
 from faststream.kafka.opentelemetry import KafkaTelemetryMiddleware
+
+from contracts import Invoice
 
 broker = KafkaBroker(os.environ["KAFKA"], middlewares=[KafkaTelemetryMiddleware()], logger=None)
 app = FastStream(broker, logger=None)

@@ -5,10 +5,11 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from contracts import Order, PlaceOrder
 from fastapi import FastAPI
 from faststream.kafka import KafkaBroker
 from faststream.kafka.opentelemetry import KafkaTelemetryMiddleware
+
+from contracts import Order, PlaceOrder
 
 broker = KafkaBroker(
     os.environ["KAFKA"], acks="all", enable_idempotence=True, middlewares=[KafkaTelemetryMiddleware()], logger=None

@@ -55,7 +55,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory, stack_of_session: Stack) -> I
     for name in subprocess.run(listed, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.split("\0"):
         if name and (REPOSITORY / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(REPOSITORY / name, folder / name)
+            shutil.copy(REPOSITORY / name, folder / name, follow_symlinks=False)
     copy = Copy(folder, Settings.isolated(tmp_path_factory.mktemp("home")))
     yield copy
     processes.kill_all(copy.settings.home)

@@ -23,6 +23,9 @@ from stack.services import OTEL_ENV, env_file
         ("/page/orders/orders", False),
         ("/journeys/0af7651916cd43dd8448eb211c80319c", False),
         ("/journeys/orders", False),
+        ("/api/journeys", False),
+        ("/api/journeys/orders", False),
+        ("/page/form/order.js", False),
     ],
 )
 def test_only_orders_have_spans(path: str, traced: bool) -> None:

@@ -38,7 +38,7 @@ def spans() -> InMemorySpanExporter:
 @pytest.fixture
 def traced(database: Database, spans: InMemorySpanExporter) -> Iterator[FlaskClient]:
     """A client of the service as it runs under opentelemetry-instrument."""
-    app = create_app(database, zipkin_url="http://zipkin.example")
+    app = create_app(database, public_zipkin_url="http://zipkin.example")
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
     FlaskInstrumentor().instrument_app(app, tracer_provider=provider)
@@ -72,7 +72,7 @@ def test_an_order_is_accepted(client: FlaskClient, order: dict[str, Any]) -> Non
 
     assert answer.status_code == 202
     assert answer.content_type == "application/json"
-    assert list(answer.get_json()) == ["order_id", "status", "trace_id", "trace_url"]
+    assert list(answer.get_json()) == ["order_id", "status", "trace_id", "journey_url", "trace_url"]
     assert answer.get_json()["status"] == "accepted"
     assert str(UUID(answer.get_json()["order_id"])) == answer.get_json()["order_id"]
     assert answer.headers["Location"] == f"/orders/{answer.get_json()['order_id']}"

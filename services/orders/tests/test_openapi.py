@@ -16,8 +16,15 @@ from orders.app import create_app
 from orders.openapi import DOCUMENT
 
 OPERATIONS = [f"{method.upper()} {path}" for path, operations in DOCUMENT["paths"].items() for method in operations]
-# For people, not for programs.
-PAGE = {"GET /", "GET /journeys/{trace_id}", "GET /page/{path:filename}"}
+# Of the page of journeys, which is not a part of this interface.
+PAGE = {
+    "GET /",
+    "GET /journeys/{trace_id}",
+    "GET /page/{path:filename}",
+    "GET /page/form/{path:filename}",
+    "GET /api/journeys",
+    "GET /api/journeys/{id}",
+}
 # To JSON Schema 2.0 is an integer, and an e-mail address need not be one that can be delivered to.
 STRICTER = re.compile(r"items\.\d+\.quantity|customer\.email")
 

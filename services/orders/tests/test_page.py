@@ -1,8 +1,7 @@
-"""What the server gives to a browser: the page, its files and headers. What the page does is in tests/browser."""
+"""What orders adds to the page of journeys: the form of an order. What the form does is in tests/browser."""
 
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -12,25 +11,9 @@ from flask.testing import FlaskClient
 
 import orders
 from orders.app import create_app
+from orders.page import FORM_PATH
 
-TRACE = "0af7651916cd43dd8448eb211c80319c"
-ZIPKIN = "http://zipkin.example:9411"
 STATIC = Path(orders.__file__).parent / "static"
-
-
-class Markup(HTMLParser):
-    """The elements of a page, as (name, attributes)."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def attributes(self, name: str) -> list[dict[str, str | None]]:
-        return [attributes for tag, attributes in self.elements if tag == name]
 
 
 @pytest.fixture
@@ -43,112 +26,46 @@ def unused(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def visitor(unused: Database) -> FlaskClient:
-    return create_app(unused, zipkin_url=ZIPKIN, demo_faults=True).test_client()
+    return create_app(unused, demo_faults=True).test_client()
 
 
-@pytest.mark.parametrize("path", ["/", f"/journeys/{TRACE}", f"/journeys/{TRACE.upper()}", f"/journeys/{TRACE[16:]}"])
-def test_the_page_is_served(visitor: FlaskClient, path: str) -> None:
-    answer = visitor.get(path)
+def test_the_page_has_the_form_and_its_script(visitor: FlaskClient) -> None:
+    html = visitor.get("/").text
 
-    assert (answer.status_code, answer.content_type) == (200, "text/html; charset=utf-8")
-    assert Markup(answer.text).attributes("body") == [{"data-prefix": "", "data-zipkin-url": ZIPKIN}]
-
-
-@pytest.mark.parametrize(
-    "name", ["0", "0" * 16, "0" * 32, TRACE[1:], TRACE + "0", "g" + TRACE[1:], TRACE + "%0A", "%3Cscript%3E"]
-)
-def test_what_is_no_trace_id_is_not_found_and_the_page_says_so(visitor: FlaskClient, name: str) -> None:
-    answer = visitor.get(f"/journeys/{name}")
-
-    assert (answer.status_code, answer.content_type) == (404, "text/html; charset=utf-8")
-    assert answer.text == visitor.get("/").text
+    assert 'id="order"' in html
+    assert f'src="{FORM_PATH}/order.js"' in html
+    assert re.findall(r"<[^>]*\s(?:style|on\w+)=", html) == []
 
 
-def test_every_answer_is_protected(visitor: FlaskClient) -> None:
-    for path in ("/", f"/journeys/{TRACE}", "/page/main.js", "/page/style.css", "/page/none", "/openapi.json", "/none"):
-        headers = visitor.get(path, buffered=True).headers
+def test_every_file_of_the_form_is_there_and_every_import_too(visitor: FlaskClient) -> None:
+    files = {file.name for file in STATIC.iterdir()}
+    imported = {name for file in STATIC.iterdir() for name in re.findall(r'from "(.+)"', file.read_text())}
 
-        assert headers["Content-Security-Policy"] == (
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-            f"connect-src 'self' {ZIPKIN}; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-        ), path
-        assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Referrer-Policy"] == "no-referrer"
-
-
-def test_only_the_origin_of_zipkin_may_be_asked(unused: Database) -> None:
-    def policy(zipkin_url: str | None) -> str:
-        answer = create_app(unused, zipkin_url=zipkin_url).test_client().get("/")
-        return re.search("connect-src ([^;]*);", answer.headers["Content-Security-Policy"])[1]  # type: ignore[index]
-
-    assert policy("https://tools.example/tracing") == "'self' https://tools.example"
-    assert policy(None) == "'self'"
-
-
-def test_the_address_of_zipkin_cannot_become_markup(unused: Database) -> None:
-    hostile = 'http://z/"><script>alert(1)</script>'
-    html = create_app(unused, zipkin_url=hostile).test_client().get("/").text
-
-    assert Markup(html).attributes("body") == [{"data-prefix": "", "data-zipkin-url": hostile}]
-    assert len(Markup(html).attributes("script")) == 1
-
-
-def test_nothing_in_the_page_is_inline_or_from_elsewhere(visitor: FlaskClient) -> None:
-    page = Markup(visitor.get("/").text)
-
-    for name, attributes in page.elements:
-        assert not [each for each in attributes if each == "style" or each.startswith("on")], name
-        source = attributes.get("src") or attributes.get("href")
-        assert source is None or source.startswith(("/", "#")), source
-    assert [each["src"] for each in page.attributes("script")] == ["/page/main.js"]
-    assert not page.attributes("style")
-
-
-def test_every_file_of_the_page_is_there_and_every_import_is_one_of_them(visitor: FlaskClient) -> None:
-    page = Markup(visitor.get("/").text)
-    linked = {each["href"] for each in page.attributes("link")} | {each["src"] for each in page.attributes("script")}
-    imported = {f"/page/{name}" for file in STATIC.glob("*.js") for name in re.findall(r'"\./(.+)"', file.read_text())}
-
-    assert linked | imported == {f"/page/{file.name}" for file in STATIC.iterdir()}
-    for path in sorted(filter(None, linked | imported)):
+    assert {name.removeprefix("./") for name in imported if name.startswith("./")} | {"order.js"} == files
+    for path in [f"{FORM_PATH}/{name}" for name in files] + [
+        f"/page/{name[3:]}" for name in imported if name[:3] == "../"
+    ]:
         answer = visitor.get(path, buffered=True)
-        expected = {"js": "javascript", "css": "text/css", "svg": "image/svg+xml"}[path.rpartition(".")[2]]
-        assert (answer.status_code, expected in answer.content_type) == (200, True), path
+        assert (answer.status_code, "javascript" in answer.content_type) == (200, True), path
 
 
 def test_the_script_never_makes_markup_of_text() -> None:
-    for file in STATIC.glob("*.js"):
-        found = re.findall(
-            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|DOMParser", file.read_text()
-        )
-        assert not found, file.name
+    forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|DOMParser"
+    for file in STATIC.iterdir():
+        assert not re.findall(forbidden, file.read_text()), file.name
 
 
-@pytest.mark.parametrize("path", ["/", f"/journeys/{TRACE}", "/page/main.js"])
-def test_a_browser_asks_again_and_is_told_that_nothing_changed(visitor: FlaskClient, path: str) -> None:
-    first = visitor.get(path, buffered=True)
-    again = visitor.get(path, buffered=True, headers={"If-None-Match": first.headers["ETag"]})
+def test_every_answer_of_orders_is_protected(visitor: FlaskClient) -> None:
+    for path in ("/", f"{FORM_PATH}/order.js", "/openapi.json", "/none"):
+        headers = visitor.get(path, buffered=True).headers
 
-    assert first.headers["Cache-Control"] == again.headers["Cache-Control"] == "no-cache"
-    assert (again.status_code, again.data) == (304, b"")
-
-
-@pytest.mark.parametrize("path", ["/", f"/journeys/{TRACE}", "/page/main.js"])
-def test_head_is_get_without_a_body(visitor: FlaskClient, path: str) -> None:
-    got, head = visitor.get(path, buffered=True), visitor.head(path, buffered=True)
-
-    assert (head.status_code, head.data) == (200, b"")
-    assert head.headers["Content-Length"] == str(len(got.data))
+        assert "default-src 'none'" in headers["Content-Security-Policy"], path
+        assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_files_beside_those_of_the_page_are_not_served(visitor: FlaskClient) -> None:
-    for path in ("/page/../app.py", "/page/..%2fapp.py", "/page/", "/templates/page.html", "/static/main.js"):
-        assert visitor.get(path).status_code == 404, path
-
-
-def test_every_scenario_is_offered_where_scenarios_happen(visitor: FlaskClient, unused: Database) -> None:
-    def offered(html: str) -> set[str | None]:
-        return {each["value"] for each in Markup(html).attributes("button") if "value" in each}
+def test_every_scenario_is_offered_if_scenarios_happen(visitor: FlaskClient, unused: Database) -> None:
+    def offered(html: str) -> set[str]:
+        return set(re.findall(r'<button type="submit" value="([^"]+)"', html))
 
     assert offered(visitor.get("/").text) == SCENARIOS
     without = create_app(unused).test_client().get("/").text

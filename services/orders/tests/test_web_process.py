@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 from eventbus import Database
+from journey.web.zipkin_limits import ANSWER_SECONDS, AT_ONCE
 from sqlalchemy import text
 from stack.polling import wait_until
 
@@ -196,6 +198,27 @@ def sent(connection: socket.socket, data: bytes) -> bool:
         return bool(writable) and connection.send(data) > 0
     except OSError:  # the server has had enough
         return False
+
+
+def test_a_zipkin_that_hangs_slows_no_order(start: Callable[..., Web]) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=MANY) as hanging, ExitStack() as open_connections:
+        web = start(ZIPKIN_URL=f"http://127.0.0.1:{hanging.getsockname()[1]}")
+        viewers = [open_connections.enter_context(web.connect()) for _ in range(MANY)]
+        for viewer in viewers:
+            viewer.sendall(b"GET /api/journeys HTTP/1.1\r\nHost: shop\r\n\r\n")
+        began = time.monotonic()
+        statuses = [web.ask(POST)[0] for _ in range(10)]
+        took = time.monotonic() - began
+        waiting = [viewer for viewer in viewers if viewer not in select.select(viewers, [], [], 0)[0]]
+        answers = [answer(viewer) for viewer in viewers]
+
+    assert statuses == [202] * 10
+    assert took < ANSWER_SECONDS
+    assert 0 < len(waiting) <= AT_ONCE
+    refused = [(headers, document) for status, headers, document in answers if status == 503]
+    assert len(refused) == MANY - AT_ONCE
+    assert {status for status, _, _ in answers} == {502, 503}
+    assert all(headers["retry-after"] == "1" and "wait for Zipkin" in each["detail"] for headers, each in refused)
 
 
 def test_sigterm_with_slow_clients_ends_the_process(start: Callable[..., Web]) -> None:

@@ -67,7 +67,7 @@ NEXT = """\
 services/{name} is there, and the other files know it. What is left:
   - services/{name}/src/{name}/events.py: the fields that it reads of {reads}, and those of {writes}
   - services/{name}/src/{name}/handlers.py: what it does
-  - services/orders/src/orders/asyncapi.json: {writes}, and the topics {name}.retry and {name}.dlq
+  - contracts/src/shop_contracts/asyncapi.json: {writes}, and the topics {name}.retry and {name}.dlq
 CONTRIBUTING.md says more. Try it: make demo"""
 
 

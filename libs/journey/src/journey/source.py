@@ -59,20 +59,20 @@ class ZipkinSource:
     def __init__(self, url: str, session: requests.Session | None = None) -> None:
         self.name = f"Zipkin at {url}"
         self.url = url
-        self._session = session or requests.Session()
+        self.session = session or requests.Session()
 
     def trace(self, trace_id: str) -> Trace | None:
-        return zipkin.fetch(self.url, trace_id, self._session)
+        return zipkin.fetch(self.url, trace_id, self.session)
 
     def having(self, tags: Mapping[str, str]) -> list[Trace]:
-        return zipkin.search(self.url, self._session, tags=tags, limit=MANY)
+        return zipkin.search(self.url, self.session, tags=tags, limit=MANY)
 
     def latest(self, count: int, service: str | None = None) -> list[Trace]:
-        return zipkin.search(self.url, self._session, service=service, limit=count)
+        return zipkin.search(self.url, self.session, service=service, limit=count)
 
     def begun(self, service: str, start: int, end: int) -> list[Trace]:
         until, seconds = end / 1e6 + 0.001, (end - start) / 1e6 + 0.002
-        return zipkin.search(self.url, self._session, service=service, until=until, seconds=seconds, limit=MANY)
+        return zipkin.search(self.url, self.session, service=service, until=until, seconds=seconds, limit=MANY)
 
     def oldest(self) -> int | None:
         """Look for it by halving the last week: Zipkin tells the latest before a time, and no first."""
@@ -81,7 +81,7 @@ class ZipkinSource:
         first: int | None = None
         while late - early > 0.01:
             middle = early + (late - early) / 2
-            found = zipkin.search(self.url, self._session, until=middle, limit=1)
+            found = zipkin.search(self.url, self.session, until=middle, limit=1)
             if found and (start := found[0].spans[0].start):
                 first, late = start, min(middle, start / 1e6)
             else:

@@ -9,6 +9,7 @@ from importlib import resources
 from eventbus import Database, Outbox, OutboxLimit
 from flask import Flask, Response, request
 from gunicorn.http.errors import NoMoreData, ParseException
+from journey.web import pages
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -16,7 +17,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from orders import openapi, problems
 from orders.handlers import place_order
-from orders.page import STATIC_PATH, add_page
+from orders.page import FORM_PATH, look
 from orders.problems import Problem
 from orders.requests import PlaceOrder
 from orders.store import Order, Orders
@@ -32,19 +33,28 @@ def create_app(
     *,
     prefix: str = "",
     zipkin_url: str | None = None,
+    public_zipkin_url: str | None = None,
     demo_faults: bool = False,
     outbox_limit: OutboxLimit | None = None,
 ) -> Flask:
-    """Return the application on *database*; *zipkin_url* is where browsers reach Zipkin.
+    """Return the application on *database*. It asks *zipkin_url* for journeys; browsers reach it at the public one.
 
     It answers under *prefix*, as a proxy shows it, and without it, for who asks the process itself.
     """
-    app = Flask("orders", static_url_path=STATIC_PATH)
+    app = Flask("orders", static_url_path=FORM_PATH)
     # One more than the limit: a chunked body is cut off there without an error, and would pass for a whole one.
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES + 1
     app.wsgi_app = DispatcherMiddleware(app.wsgi_app, {prefix: app.wsgi_app} if prefix else {})  # type: ignore[method-assign]
     problems.handle_errors(app, database)
-    add_page(app, prefix=prefix, zipkin_url=zipkin_url, demo_faults=demo_faults)
+    app.register_blueprint(
+        pages(
+            zipkin_url or public_zipkin_url,
+            look(),
+            prefix=prefix,
+            public_url=public_zipkin_url,
+            demo_faults=demo_faults,
+        )
+    )
     outbox = Outbox("orders", outbox_limit)
 
     @app.post("/orders")
@@ -67,7 +77,7 @@ def create_app(
                 order_id=order.order_id,
             )
         log.info("order accepted", extra={"order_id": order.order_id})
-        return _accepted(order, prefix, zipkin_url)
+        return _accepted(order, prefix, public_zipkin_url)
 
     @app.get("/orders/<order_id>")
     def show_order(order_id: str) -> Response:
@@ -75,7 +85,7 @@ def create_app(
             order = Orders(connection).by_id(order_id)
         if order is None:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no order with this id. POST /orders returns the right one.")
-        return _json({**_summary(order, zipkin_url), **json.loads(order.content)})
+        return _json({**_summary(order, prefix, public_zipkin_url), **json.loads(order.content)})
 
     @app.get("/healthz")
     def alive() -> Response:
@@ -93,7 +103,7 @@ def create_app(
     def description() -> Response:
         return _json(openapi.DOCUMENT)
 
-    events = resources.files("orders").joinpath("asyncapi.json").read_bytes()
+    events = resources.files("shop_contracts").joinpath("asyncapi.json").read_bytes()
 
     @app.get("/asyncapi.json")
     def description_of_events() -> Response:
@@ -131,18 +141,19 @@ def _idempotency_key() -> str | None:
 
 
 def _accepted(order: Order, prefix: str, zipkin_url: str | None) -> Response:
-    answer = _json(_summary(order, zipkin_url), HTTPStatus.ACCEPTED)
+    answer = _json(_summary(order, prefix, zipkin_url), HTTPStatus.ACCEPTED)
     answer.headers["Location"] = f"{prefix}/orders/{order.order_id}"
     if order.traceparent:
         answer.headers["traceresponse"] = order.traceparent
     return answer
 
 
-def _summary(order: Order, zipkin_url: str | None) -> dict[str, object]:
+def _summary(order: Order, prefix: str, zipkin_url: str | None) -> dict[str, object]:
     return {
         "order_id": order.order_id,
         "status": "accepted",
         "trace_id": order.trace_id,
+        "journey_url": f"{prefix}/journeys/{order.trace_id}" if order.trace_id else None,
         "trace_url": f"{zipkin_url}/zipkin/traces/{order.trace_id}" if zipkin_url and order.trace_id else None,
     }
 

@@ -11,9 +11,13 @@ from orders.store import KEYS
 class WebConfig(OutboxSettings):
     """The variables of the web process."""
 
+    zipkin_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s]+(/[A-Za-z0-9._~-]+)*$",
+        description="where this process reaches Zipkin, like http://zipkin:9411; else ZIPKIN_PUBLIC_URL",
+    )
     zipkin_public_url: str | None = Field(
         default=None,
-        # It becomes a part of the page's Content-Security-Policy, which knows no IPv6 addresses.
         pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~-]+)*$",
         description="where browsers reach Zipkin, like http://127.0.0.1:9411 (no slash at the end)",
     )

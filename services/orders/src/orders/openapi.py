@@ -10,6 +10,11 @@ _SUMMARY = {
     "order_id": {"type": "string", "format": "uuid"},
     "status": {"type": "string", "enum": ["accepted"]},
     "trace_id": {**_TRACE_ID, "description": "The trace that shows the order's journey."},
+    "journey_url": {
+        "type": ["string", "null"],
+        "format": "uri-reference",
+        "description": "The page that shows the journey, on this server.",
+    },
     "trace_url": {"type": ["string", "null"], "format": "uri"},
 }
 

@@ -1,66 +1,24 @@
-"""The page on which people place an order and watch its journey.
+"""The order form on the page of journeys: templates/order.html, with its scripts in static/."""
 
-The markup is templates/page.html, its script and style are the files in static/.
-"""
+from importlib import resources
+from pathlib import Path
 
-import re
-from http import HTTPStatus
-from urllib.parse import urlsplit
+from journey import read_chain
+from journey.web import Look
 
-from flask import Flask, Response, request
-
-STATIC_PATH = "/page"
-# A trace id of 64 bits is what Zipkin shows where the upper half is zero.
-_TRACE_ID = re.compile(r"(?!0+$)([0-9a-f]{16}){1,2}")
+# Below the page's own folder: nothing in it has spans (OTEL_PYTHON_EXCLUDED_URLS).
+FORM_PATH = "/page/form"
 
 
-def add_page(app: Flask, *, prefix: str, zipkin_url: str | None, demo_faults: bool) -> None:
-    """Serve the page at ``/`` and, for one journey, at ``/journeys/<trace_id>``; give every answer safe headers.
-
-    Its links begin with *prefix*. The browser itself asks *zipkin_url* for spans; the fault scenarios are offered with
-    *demo_faults* only.
-    """
-    html = app.jinja_env.get_template("page.html").render(prefix=prefix, zipkin_url=zipkin_url, demo_faults=demo_faults)
-    headers = _headers(zipkin_url)
-
-    @app.get("/")
-    def page() -> Response:
-        return _answer(html)
-
-    @app.get("/journeys/<trace_id>")
-    def journey(trace_id: str) -> Response:
-        known_form = _TRACE_ID.fullmatch(trace_id.lower())
-        return _answer(html, HTTPStatus.OK if known_form else HTTPStatus.NOT_FOUND)
-
-    @app.after_request
-    def protect(answer: Response) -> Response:
-        answer.headers.update(headers)
-        return answer
-
-
-def _answer(html: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    answer = Response(html, status=status.value, content_type="text/html; charset=utf-8")
-    answer.headers["Cache-Control"] = "no-cache"
-    if status is HTTPStatus.OK:
-        answer.add_etag()
-        answer.make_conditional(request)
-    return answer
-
-
-def _headers(zipkin_url: str | None) -> dict[str, str]:
-    zipkin = urlsplit(zipkin_url or "")
-    policy = {
-        "default-src": "'none'",
-        "script-src": "'self'",
-        "style-src": "'self'",
-        "img-src": "'self'",
-        "connect-src": f"'self' {zipkin.scheme}://{zipkin.netloc}" if zipkin_url else "'self'",
-        "base-uri": "'none'",
-        "form-action": "'self'",
-        "frame-ancestors": "'none'",
-    }
-    return {
-        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
+def look() -> Look:
+    """Return what the page shows besides journeys: whose they are, how they go, the form."""
+    with resources.as_file(resources.files("shop_contracts") / "journey.toml") as file:
+        chain = read_chain(Path(file))
+    return Look(
+        title="One order, one trace",
+        subtitle="An order crosses three services and two Kafka topics, and ends as an e-mail. All of it is one trace.",
+        chain=chain,
+        done="The e-mail is sent.",
+        form="order.html",
+        scripts=[f"{FORM_PATH}/order.js"],
+    )

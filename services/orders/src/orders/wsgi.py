@@ -11,7 +11,8 @@ _config = read_settings(WebConfig)
 app = create_app(
     _config.open_database(store.SCHEMA),
     prefix=_config.script_name,
-    zipkin_url=_config.zipkin_public_url,
+    zipkin_url=_config.zipkin_url or _config.zipkin_public_url,
+    public_zipkin_url=_config.zipkin_public_url,
     demo_faults=_config.demo_faults,
     outbox_limit=_config.outbox_limit(),
 )

@@ -3,6 +3,7 @@
 import click
 
 from journey.cli.doctoring import doctor
+from journey.cli.serving import serve
 from journey.cli.showing import show
 from journey.cli.watching import watch
 
@@ -15,3 +16,4 @@ def main() -> None:
 main.add_command(show)
 main.add_command(watch)
 main.add_command(doctor)
+main.add_command(serve)

@@ -48,7 +48,8 @@ def waiting(case: Case, sent: Span) -> Finding:
     if since:
         says = f"{hop}, while other messages of the topic are read."
         return Finding(Cause.QUEUED, says, sent.id, about=topic, overdue=_overdue(case, sent))
-    return Finding(Cause.NOT_RUNNING, f"{hop}, nor anything else of the topic since.", sent.id, about=topic)
+    says = f"nobody reads topic {topic}: {hop}, nor anything else of the topic since."
+    return Finding(Cause.NOT_RUNNING, says, sent.id, about=topic)
 
 
 def _never_read(case: Case, sent: Span) -> bool:

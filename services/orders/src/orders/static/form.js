@@ -1,6 +1,6 @@
 // The form of an order: what is in it, and what is wrong with it.
 
-import { element, say } from "./dom.js";
+import { element, say } from "../dom.js";
 
 export class OrderForm {
   constructor(form) {

@@ -1,71 +1,30 @@
-// The page: places orders, shows one journey, lists this browser's own. The address says which journey is on show.
+// The page: shows one journey, lists recent ones and this browser's own. The address says which journey is on show.
 
-import { placeOrder } from "./api.js";
 import { element, say } from "./dom.js";
 import { drawLanes, drawTable } from "./draw.js";
-import { OrderForm } from "./form.js";
-import { inWords } from "./journey.js";
 import { ownOrder, ownOrders, remember, rememberSeen } from "./own.js";
+import { Recent } from "./recent.js";
 import { Replay } from "./replay.js";
+import { inWords } from "./times.js";
 import { Watch } from "./watch.js";
 import { wordsFor } from "./words.js";
 
-const DOUBLE_CLICK_MS = 700;
-
 const find = (id) => document.getElementById(id);
-const { zipkinUrl, prefix } = document.body.dataset;
+const { zipkinUrl, prefix, canLook } = document.body.dataset;
 const pageOf = (traceId) => `${prefix}/journeys/${traceId}`;
-const form = new OrderForm(find("order"));
 const replay = new Replay(find("picture"), find("replay-button"), find("replay-says"));
-const watch = new Watch(zipkinUrl, render);
+const watch = new Watch(Boolean(canLook), render);
+const recent = new Recent(find("recent"), Boolean(canLook), { pageOf, open });
 let drawn = null; // the journey that the picture shows
 let shownId = null;
 
-// ---- placing ----
+// ---- a form of the host has begun a journey ----
 
-// One key for one intended order: pressed again after no answer, it is not placed again.
-let intended = { text: "", key: "" };
-
-find("order").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const orderForm = event.currentTarget;
-  if (orderForm.ariaBusy === "true") return;
-  orderForm.ariaBusy = "true";
-  await place(form.read(), event.submitter?.value ?? "");
-  setTimeout(() => (orderForm.ariaBusy = "false"), DOUBLE_CLICK_MS);
+document.addEventListener("journey-begun", ({ detail }) => {
+  if (!detail.traceId) return showNothing("untraced");
+  remember({ ...detail, placed: Date.now(), seen: false });
+  open(detail.traceId);
 });
-
-async function place(order, scenario) {
-  const text = JSON.stringify([order, scenario]);
-  if (intended.text !== text) intended = { text, key: newKey() };
-  form.clearProblems();
-  let answer;
-  try {
-    answer = await placeOrder(order, intended.key, scenario);
-  } catch {
-    return form.showProblem("orders does not answer. Place it again: the same order is not placed twice.");
-  }
-  if (!answer.accepted) return refused(answer);
-  intended = { text: "", key: "" };
-  accepted(answer, scenario);
-}
-
-function refused({ status, document: problem, retryAfter }) {
-  const again = retryAfter ? ` Try again in ${retryAfter} s: it is not placed twice.` : "";
-  form.showProblem((problem.detail ?? `orders answers with status ${status}.`) + again, problem.errors);
-}
-
-function accepted({ document: order, traceparent }, scenario) {
-  const { trace_id: traceId, order_id: orderId } = order;
-  if (!traceId) return showNothing("untraced");
-  remember({ traceId, orderId, traceparent, scenario, placed: Date.now(), seen: false });
-  open(traceId);
-}
-
-function newKey() {
-  // Not randomUUID: over plain HTTP browsers have it for localhost only.
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
 
 // ---- showing ----
 
@@ -90,7 +49,8 @@ function showNothing(state) {
   shownId = watch.shown = null;
   clearPicture();
   find("facts").hidden = true;
-  showState(state);
+  showState({ state });
+  showVerdict(null);
   renderList();
 }
 
@@ -107,14 +67,31 @@ function render() {
   renderList();
   if (!shownId) return;
   const about = watch.stateOf(shownId);
-  showState(about.state, about);
-  const { journey } = watch.traces.get(shownId);
+  showState(about);
+  const { journey, diagnosis } = watch.traces.get(shownId);
   say(find("traceparent"), ownOrder(shownId)?.traceparent ?? traceparentOf(journey));
   if (journey && journey !== drawn) draw(journey);
+  showVerdict(diagnosis);
 }
 
-function showState(state, about) {
-  const [name, sentence] = wordsFor(state, about);
+/** The doctor's verdict, and what to check. */
+function showVerdict(diagnosis) {
+  const place = find("verdict");
+  place.hidden = !diagnosis;
+  const shows = JSON.stringify(diagnosis);
+  if (!diagnosis || place.dataset.shows === shows) return;
+  place.dataset.shows = shows;
+  place.dataset.verdict = diagnosis.verdict;
+  say(place.querySelector("strong"), diagnosis.verdict);
+  const findings = diagnosis.findings.map(({ cause, says, check }) =>
+    element("li", {}, element("b", {}, cause), `: ${says} `, element("span", { class: "hint" }, `Check: ${check}`)),
+  );
+  place.querySelector("ul").replaceChildren(...findings);
+}
+
+function showState(about) {
+  const { state } = about;
+  const [name, sentence] = wordsFor(about);
   const place = find("state");
   place.dataset.state = state;
   say(place.querySelector("strong"), name);
@@ -155,8 +132,8 @@ function renderList() {
 function listed(order) {
   watch.add(order.traceId, order);
   if (!order.seen && watch.traces.get(order.traceId).seen) rememberSeen(order);
-  const { state } = watch.stateOf(order.traceId);
-  return { ...order, state, words: wordsFor(state)[0], shown: order.traceId === shownId };
+  const about = watch.stateOf(order.traceId);
+  return { ...order, state: about.state, words: wordsFor(about)[0], shown: order.traceId === shownId };
 }
 
 function drawEntry({ traceId, placed, scenario, state, words, shown }) {
@@ -197,7 +174,8 @@ function followAddress() {
   const [, asked] = /\/journeys\/([^/]+)$/.exec(location.pathname) ?? [];
   const traceId = asked?.toLowerCase();
   if (traceId && /^(?!0+$)([0-9a-f]{16}){1,2}$/.test(traceId)) return show(traceId);
-  showNothing(asked ? "no-trace-id" : zipkinUrl ? "none" : "no-zipkin");
+  showNothing(asked ? "no-trace-id" : canLook ? "none" : "no-zipkin");
+  recent.look();
 }
 
 addEventListener("popstate", followAddress);

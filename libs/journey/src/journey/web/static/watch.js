@@ -1,16 +1,16 @@
-// Looks at Zipkin again and again, for as long as a trace that somebody waits for may still get spans.
+// Looks again and again, for as long as a trace that somebody waits for may still get spans.
 
-import { fetchTraces } from "./api.js";
-import { readJourney } from "./journey.js";
+import { Busy, fetchDiagnosis, fetchDrawings } from "./api.js";
 
 const SETTLED_MS = 2_000; // a span that came last may have sisters
 const ARRIVAL_MS = 60_000; // whatever is not there after that, does not come
 const PATIENCE_MS = 600_000; // for orders that are not on show
+const QUIET_MS = 3_000; // without news the doctor is asked, and again after as long
 
 export class Watch {
   /** `tell` is called after every look, and when another trace is shown. */
-  constructor(zipkinUrl, tell) {
-    this.zipkinUrl = zipkinUrl;
+  constructor(canLook, tell) {
+    this.canLook = canLook;
     this.tell = tell;
     this.traces = new Map();
     this.shown = null;
@@ -23,7 +23,7 @@ export class Watch {
   /** Watch a trace. `placed` (ms) is known of one's own orders; `seen` says that Zipkin has had it. */
   add(id, { placed = null, seen = false } = {}) {
     if (this.traces.has(id)) return;
-    this.traces.set(id, { id, placed, seen, journey: null, there: null, began: Date.now(), news: Date.now() });
+    this.traces.set(id, { id, placed, seen, journey: null, diagnosis: null, asked: 0, there: null, began: Date.now(), news: Date.now() });
     this.soon();
   }
 
@@ -38,9 +38,9 @@ export class Watch {
   /** The state of a trace, and what there is to say about it. */
   stateOf(id) {
     const trace = this.traces.get(id);
-    if (!this.zipkinUrl) return { state: "no-zipkin" };
+    if (!this.canLook) return { state: "no-zipkin" };
     if (this.away && !this.settled(trace)) return { state: "away" };
-    if (trace.there) return { ...trace.journey, quiet: Date.now() - trace.news };
+    if (trace.there) return { ...trace.journey, finding: trace.diagnosis?.findings[0] };
     if (trace.there === false && trace.seen) return { state: "forgotten" };
     if (trace.placed === null) return { state: "missing" };
     return { state: this.overdue(trace) ? "forgotten" : "placed" };
@@ -49,7 +49,7 @@ export class Watch {
   /** Look at once, and go on by itself. */
   soon() {
     clearTimeout(this.timer);
-    if (this.zipkinUrl && !this.looking) this.timer = setTimeout(() => this.look(), 0);
+    if (this.canLook && !this.looking) this.timer = setTimeout(() => this.look(), 0);
   }
 
   async look() {
@@ -57,30 +57,41 @@ export class Watch {
     if (!wanted.length) return;
     this.looking = true;
     try {
-      const found = await fetchTraces(this.zipkinUrl, wanted.map(({ id }) => id));
+      const found = await fetchDrawings(wanted.map(({ id }) => id));
       for (const trace of wanted) note(trace, found.get(trace.id));
       this.away = false;
-    } catch {
-      this.away = true;
-      this.failed = Date.now();
+      await this.judge(this.traces.get(this.shown)).catch(() => {}); // the next look tells whether Zipkin answers
+    } catch (error) {
+      if (!(error instanceof Busy)) {
+        this.away = true;
+        this.failed = Date.now();
+      }
     }
     this.looking = false;
     this.tell();
     this.timer = setTimeout(() => this.look(), this.pause());
   }
 
+  /** Ask the doctor about what is on show: once nothing new comes. */
+  async judge(trace) {
+    if (!trace?.there || Date.now() - Math.max(trace.news, trace.asked) < QUIET_MS) return;
+    trace.asked = Date.now();
+    trace.diagnosis = await fetchDiagnosis(trace.id);
+  }
+
   wants(trace) {
     // A redrive continues the journey of a dead letter.
-    if (trace.id === this.shown) return !this.settled(trace) || trace.journey?.state === "dead";
+    if (trace.id === this.shown) return !this.settled(trace) || (trace.there && !trace.diagnosis) || trace.journey?.state === "dead";
     return !this.settled(trace) && Date.now() - trace.began < PATIENCE_MS;
   }
 
   pause() {
-    const wanted = [...this.traces.values()].filter((trace) => !this.settled(trace));
+    const wanted = [...this.traces.values()].filter((trace) => this.wants(trace));
     const quiet = Date.now() - Math.max(0, ...wanted.map(({ news }) => news));
     if (quiet > 60_000) return 5_000;
     return this.away || quiet > 10_000 ? 1_000 : 300;
   }
+
   /** Nothing more is expected. */
   settled(trace) {
     if (trace.there === false) return trace.placed !== null && this.overdue(trace);
@@ -93,12 +104,13 @@ export class Watch {
   }
 }
 
-function note(trace, spans) {
-  trace.there = Boolean(spans);
-  if (!spans || spans.length <= trace.journey?.spans.length) return;
+function note(trace, drawing) {
+  trace.there = Boolean(drawing);
+  if (!drawing || drawing.spans.length <= trace.journey?.spans.length) return;
   const first = trace.journey === null;
   trace.seen = true;
-  trace.journey = readJourney(spans);
+  trace.journey = drawing;
+  trace.diagnosis = null;
   // What ended long ago has no late spans.
   trace.news = first ? Math.min(Date.now(), trace.journey.end / 1_000) : Date.now();
 }

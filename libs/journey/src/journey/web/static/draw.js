@@ -2,9 +2,10 @@
 
 import { axisOf } from "./axis.js";
 import { element } from "./dom.js";
-import { inWords } from "./journey.js";
+import { inWords } from "./times.js";
 
 const ROOM_FOR_A_LABEL = 0.34; // of the axis
+const HUES = 4;
 
 /** Draw the lanes; `known` has the ids of spans that are no news. Return the axis and the drawn items. */
 export function drawLanes(picture, journey, known) {
@@ -14,9 +15,10 @@ export function drawLanes(picture, journey, known) {
     const rows = items.map((item) => drawItem(item, axis, !known.has(item.span.id)));
     drawn.push(...items.map((item, i) => ({ item, row: rows[i], from: axis.at(item.from), to: axis.at(item.to) })));
     const track = element("div", { class: "track" }, ...rows);
-    return element("div", { class: "lane", "data-lane": name }, element("div", { class: "lane-name" }, name), track);
+    const attributes = { class: "lane", "data-lane": name, "data-hue": hueOf(name, journey) };
+    return element("div", attributes, element("div", { class: "lane-name" }, name), track);
   });
-  const total = Number.isFinite(journey.end - journey.start) ? inWords(journey.end - journey.start) : "";
+  const total = journey.start === null ? "" : inWords(journey.end - journey.start);
   const scale = element("div", { class: "scale" }, element("span", {}, "0"), element("span", {}, total));
   picture.replaceChildren(...lanes, scale);
   return { axis, drawn: drawn.sort((a, b) => a.item.from - b.item.from) };
@@ -42,25 +44,25 @@ function drawItem(item, axis, isNew) {
   return row;
 }
 
-function labelOf({ kind, from, to, span }) {
-  if (kind === "untaken") return [element("span", {}, untakenIn(span.topic))];
+function labelOf({ kind, from, to, span, words }) {
+  if (kind === "untaken") return [element("span", {}, words)];
   const time = element("span", { class: "time" }, inWords(to - from));
   if (kind === "wait") return ["waited ", time];
   return [span.error ? "✗ " : "", span.name, span.duplicate ? " (duplicate) " : " ", time];
 }
 
-function untakenIn(topic) {
-  if (topic.endsWith(".dlq")) return "kept here as a dead letter";
-  return topic.endsWith(".retry") ? "waits for the next try" : "waits";
+/** Services have a hue each, in the order of their lanes; queues have none. */
+function hueOf(name, { lanes }) {
+  if (name.startsWith("kafka/")) return null;
+  return lanes.filter((lane) => !lane.name.startsWith("kafka/")).findIndex((lane) => lane.name === name) % HUES;
 }
 
 /** The journey in words: a row for each span. */
 export function drawTable(body, journey) {
-  const names = new Map(journey.spans.map(({ id, name }) => [id, name]));
-  body.replaceChildren(...journey.spans.map((span) => drawRow(span, journey.start, names)));
+  body.replaceChildren(...journey.spans.map((span) => drawRow(span, journey.start)));
 }
 
-function drawRow(span, start, names) {
+function drawRow(span, start) {
   const name = element("th", { scope: "row" }, span.name);
   name.style.setProperty("--depth", Math.min(span.depth, 8));
   const cells = [
@@ -69,20 +71,8 @@ function drawRow(span, start, names) {
     span.start === null ? "?" : `+${inWords(span.start - start)}`,
     span.start === null ? "?" : inWords(span.duration),
     span.wait === null ? "" : `${inWords(span.wait)} in ${span.topic}`,
-    remarksOn(span, names),
+    span.remarks,
   ];
   const attributes = { class: span.error ? "failed" : null, "data-span": span.name };
   return element("tr", attributes, name, ...cells.map((text) => element("td", {}, text)));
-}
-
-function remarksOn(span, names) {
-  const links = span.links.map((id) => names.get(id) ?? `span ${id}`).join(", ");
-  return [
-    span.error && `✗ ${span.error}`,
-    span.duplicate && `duplicate: recognised, and nothing done again${links && `; linked to ${links}`}`,
-    span.untaken && untakenIn(span.topic),
-    span.parentId && !span.parent && span.kind !== "SERVER" && `its parent, span ${span.parentId}, is missing`,
-  ]
-    .filter(Boolean)
-    .join("; ");
 }

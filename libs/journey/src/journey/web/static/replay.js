@@ -1,7 +1,7 @@
 // A journey takes milliseconds. The replay goes along the drawn axis in seconds, and says how much slower that is.
 
 import { say } from "./dom.js";
-import { inWords } from "./journey.js";
+import { inWords } from "./times.js";
 
 const REPLAY_MS = 6_000;
 
