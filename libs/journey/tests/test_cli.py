@@ -298,5 +298,5 @@ def test_the_file_of_the_working_directory_tells_which_messages_have_readers_and
 
     assert (without.exit_code, told.exit_code) == (0, 1), without.stdout + told.stdout
     assert "remark: nobody has read topic orders yet" in without.stdout
-    assert "consumer not running, most likely: nothing has read" in told.stdout
+    assert "consumer not running, most likely: nobody reads topic orders" in told.stdout
     assert "never there" not in told.stdout
