@@ -39,7 +39,7 @@ def test_the_recipes_name_files() -> None:
 def test_a_scenario_is_in_every_file_that_its_recipe_names() -> None:
     faults = [f"{name}.faults" for name in NAMES if importlib.util.find_spec(f"{name}.faults")]
     happen = {name for module in faults for name in importlib.import_module(module).SCENARIOS}
-    page, readme = text("services/orders/src/orders/templates/order.html"), text("README.md")
+    page, readme = text("services/orders/src/orders/templates/order.html"), text("docs/scenarios.md")
 
     assert happen == SCENARIOS
     assert {name for name in happen if f"\n| `{name}` |" not in readme} == set()

@@ -23,7 +23,7 @@ from tests.e2e.scenarios import INVOICES, MAILS, REDRIVEN, TOPICS, TRACES, shape
 from tests.e2e.shop import Placed, Shop
 from tests.e2e.system import REPOSITORY, LocalSystem, System
 
-README = (REPOSITORY / "README.md").read_text()
+PAGE = (REPOSITORY / "docs" / "scenarios.md").read_text()
 
 ALL_TOPICS = ("orders", "invoices", "billing.retry", "billing.dlq", "notifier.retry", "notifier.dlq")
 
@@ -157,8 +157,8 @@ def test_a_redrive_completes_an_order_in_its_trace_and_takes_no_fault_along(demo
     demo_shop.expect_one_mail_each([order])
 
 
-def test_the_order_of_the_readme_fails_as_it_says(demo_shop: Shop) -> None:
-    command = re.search(r"^curl [^`]*baggage[^`]*", README, re.M)[0]
+def test_the_order_of_the_page_fails_as_it_says(demo_shop: Shop) -> None:
+    command = re.search(r"^curl [^`]*baggage[^`]*", PAGE, re.M)[0]
     headers = dict(header.split(": ", 1) for header in re.findall(r"-H '([^']+)'", command))
     order = json.loads(re.search(r"-d '(.*?)'", command, re.S)[1])
     answer = requests.post(f"{demo_shop.orders_url}/orders", json=order, headers=headers, timeout=30)
@@ -166,8 +166,8 @@ def test_the_order_of_the_readme_fails_as_it_says(demo_shop: Shop) -> None:
     expect_trace(demo_shop, answer.json()["trace_id"], TRACES["billing-fails-twice"])
 
 
-def test_the_readme_names_every_scenario() -> None:
-    table = README.partition("## Make it fail")[2].partition("\n## ")[0]
+def test_the_page_names_every_scenario() -> None:
+    table = PAGE.partition("## Make it fail")[2].partition("\n## ")[0]
 
     assert re.findall(r"^\| `([a-z-]+)` \|", table, re.M) == list(TRACES)
     assert set(TRACES) == SCENARIOS
