@@ -1,5 +1,6 @@
 """What a service is for the stack stands in its pyproject; what cannot read that there agrees with it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def test_containers_run_the_same_processes(service: Service) -> None:
         assert of_its_own.keys() <= container["environment"].keys()
         assert name in local
     assert COMPOSE["services"][service.worker]["command"] == ["python", "-m", service.name]
+
+
+def test_the_image_is_given_every_folder_that_it_is_built_of() -> None:
+    dockerfile = (REPOSITORY / "deploy" / "Dockerfile").read_text()
+    given = set(re.findall(r"^!(.+)$", (REPOSITORY / ".dockerignore").read_text(), re.M))
+    copied = {name for line in re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.M) for name in line.split()}
+    mounted = {source.split("/")[0] for source in re.findall(r"type=bind,source=([^,]+)", dockerfile)}
+
+    assert copied | mounted == given
 
 
 @pytest.mark.parametrize(
