@@ -74,7 +74,7 @@ def libpq_url(settings: Settings, name: str) -> str:
 
 
 def objection() -> str | None:
-    """Return why this process cannot run a server here; None where it can."""
+    """Return why this process cannot run a server here; None if it can."""
     if not _is_root():
         return None
     try:

@@ -103,7 +103,7 @@ class Stack:
         self.up(name)
 
     def stop(self, name: str) -> int | None:
-        """SIGTERM one part and return its exit code, None where it was no child of ours or did not run.
+        """SIGTERM one part and return its exit code, None if it was no child of ours or did not run.
 
         After 35 s it is killed, and that is said on the screen.
         """

@@ -32,7 +32,7 @@ def want() -> None:
 
 
 def of_processing(creation: SpanContext, group: str | None, record: Any) -> Identity | None:
-    """Return what makes this the group's handling of this record; None where its trace or the group is not known."""
+    """Return what makes this the group's handling of this record; None if its trace or the group is not known."""
     if group is None or not creation.is_valid:
         return None
     return "process", creation.trace_id, group, record.topic, record.partition, record.offset
@@ -41,7 +41,7 @@ def of_processing(creation: SpanContext, group: str | None, record: Any) -> Iden
 def of_sending(
     parent: SpanContext, topic: str, headers: Any, key: Any = None, partition: int | None = None
 ) -> Identity | None:
-    """Return what makes this the sending of this event to this place; None where it is none, or has no parent.
+    """Return what makes this the sending of this event to this place; None if it is none, or has no parent.
 
     Key and partition as they were given: one event may be sent to several partitions.
     """
@@ -77,7 +77,7 @@ def start_span(tracer: Tracer, identity: Identity | None, name: str, **options: 
 
 
 def take() -> int | None:
-    """Return the id of the span that is being started, once: never zero; None where it is to be random."""
+    """Return the id of the span that is being started, once: never zero; None if it is to be random."""
     identity = _next.get()
     if identity is None:
         return None

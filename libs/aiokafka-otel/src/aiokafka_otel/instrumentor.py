@@ -37,7 +37,7 @@ class AIOKafkaInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """Trace what aiokafka's producers and consumers send and hand over.
 
     `instrument` takes `tracer_provider` and `meter_provider`; without them the global ones are used, or no meters if
-    `OTEL_METRICS_EXPORTER` is `none`. Where the stock instrumentation is installed and not disabled it does nothing
+    `OTEL_METRICS_EXPORTER` is `none`. If the stock instrumentation is installed and not disabled it does nothing
     but say so.
     """
 

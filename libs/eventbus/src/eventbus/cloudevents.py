@@ -66,7 +66,7 @@ def headers_of(event: Event, *, event_id: str, source: str) -> Headers:
 def decode(record: Record, types: Mapping[str, type[Event]]) -> Message:
     """Return the event that *record* carries, as one of *types* (by ``ce_type``).
 
-    Raises Poison where an attribute is missing or unreadable, the type unknown, or the value not valid for it. The text
+    Raises Poison if an attribute is missing or unreadable, the type unknown, or the value not valid for it. The text
     of the error names what is wrong and never quotes the value.
     """
     attributes = {name: value for name, value in record.headers if name.startswith("ce_")}

@@ -41,7 +41,7 @@ def run(
     publishes: Sequence[type[Event] | Publication] = (),
     retain: Sequence[Retention] = (),
 ) -> None:
-    """Run the worker *name* until SIGTERM or SIGINT; it then finishes the record in hand and returns. Where that takes
+    """Run the worker *name* until SIGTERM or SIGINT; it then finishes the record in hand and returns. If that takes
     longer than 8 s, the process ends (exit code 0) without it, and the record is handled after the next start.
 
     Is not started (exit code 1, a line on stderr) if two *subscriptions* are of one event type.

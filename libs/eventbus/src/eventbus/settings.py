@@ -91,7 +91,7 @@ class WorkerSettings(OutboxSettings):
 def read_settings(settings: type[S]) -> S:
     """Return *settings* as the environment has them, frozen.
 
-    Where a variable is missing or wrong, ends the process (exit code 2) with one line for each that names it and says
+    If a variable is missing or wrong, ends the process (exit code 2) with one line for each that names it and says
     what belongs there.
     """
     try:

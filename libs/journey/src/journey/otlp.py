@@ -40,7 +40,7 @@ def spans_from_otlp(request: Any, left_out: LeaveOut = refuse) -> Iterator[Span]
 
 
 def trace_from_otlp(requests: Iterable[Mapping[str, Any]], trace_id: str) -> Trace | None:
-    """Pick one trace out of many requests; None where no span belongs to it.
+    """Pick one trace out of many requests; None if no span belongs to it.
 
     A span that was reported several times, as after a redelivery, is one: its first report without an error, if any.
     Reports are of one span if they have its id, kind and service.

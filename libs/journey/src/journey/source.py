@@ -33,7 +33,7 @@ class Source(Protocol):
         """What helps if something is not there."""
 
     def trace(self, trace_id: str) -> Trace | None:
-        """Return the trace of this id; None where it is not there."""
+        """Return the trace of this id; None if it is not there."""
 
     def having(self, tags: Mapping[str, str]) -> list[Trace]:
         """Return traces that have these tags: on one span, or on several together."""
@@ -45,7 +45,7 @@ class Source(Protocol):
         """Return traces that have a span of a service and began between two times."""
 
     def oldest(self) -> int | None:
-        """Return when the first trace that is still there began; None where there is none."""
+        """Return when the first trace that is still there began; None if there is none."""
 
 
 class ZipkinSource:

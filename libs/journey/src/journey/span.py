@@ -70,7 +70,7 @@ class Span:
 
     @property
     def end(self) -> int | None:
-        """The start plus the duration, if any; None where there is no start."""
+        """The start plus the duration, if any; None if there is no start."""
         return None if self.start is None else self.start + (self.duration or 0)
 
     @property

@@ -13,7 +13,7 @@ from billing.store import Ledger
 def issue_invoice(order: OrderPlaced, ledger: Ledger) -> InvoiceIssued | None:
     """Bill an order; None for one that has been billed already.
 
-    Raises Poison where an amount is too large to be money: trying again would not make it smaller.
+    Raises Poison if an amount is too large to be money: trying again would not make it smaller.
     """
     if ledger.has_invoice_for(order.order_id):
         return None

@@ -63,7 +63,7 @@ class Mailer:
     def send(self, invoice: InvoiceIssued) -> SentMail:
         """Send the invoice to its customer; when this returns, the mail server has it.
 
-        The Message-ID depends on the order alone, so a repeat can be recognised. Raises Poison where the mail server
+        The Message-ID depends on the order alone, so a repeat can be recognised. Raises Poison if the mail server
         refuses for good, Transient where it may take this e-mail later, Unavailable where it takes none at present; no
         error names an address.
         """

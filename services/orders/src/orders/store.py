@@ -83,7 +83,7 @@ class Orders:
         self._connection = connection
 
     def by_id(self, order_id: str) -> Order | None:
-        """Return the order, or None where there is none."""
+        """Return the order, or None if there is none."""
         if "\0" in order_id:  # PostgreSQL does not even compare with it
             return None
         return self._one(_BY_ID, order_id)

@@ -37,7 +37,7 @@ def write(folder: Path, stamp: Stamp) -> None:
 
 
 def read(folder: Path) -> Stamp | None:
-    """Return the folder's stamp; None where there is none that can be read, so that the work is done anew."""
+    """Return the folder's stamp; None if there is none that can be read, so that the work is done anew."""
     try:
         return Stamp(**json.loads((folder / NAME).read_text()))
     except (OSError, ValueError, TypeError):

@@ -32,7 +32,7 @@ class Commands:
         stdin: str = "",
         each_line: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Run a program to its end, its output in `log`; raise StackError with the last lines where it fails."""
+        """Run a program to its end, its output in `log`; raise StackError with the last lines if it fails."""
         log.parent.mkdir(parents=True, exist_ok=True)
         tail: deque[str] = deque(maxlen=15)
         with self._begin(command, environment, folder) as process, log.open("w") as copy:

@@ -35,7 +35,7 @@ class Database:
             raise ValueError(f"not a database URL: {_EXPECTED}") from None
         if not parsed.database or parsed.database == ":memory:":
             raise ValueError(f"this database URL names no database: {_EXPECTED}")
-        # By which the processes of a host exclude each other; None where the database itself can.
+        # By which the processes of a host exclude each other; None if the database itself can.
         self.lock_file: Path | None = None
         if parsed.drivername == "sqlite":
             self.lock_file = Path(f"{parsed.database}.relay")
@@ -115,7 +115,7 @@ class Database:
     def can_be_written(self) -> bool:
         """Begin a writing transaction on a connection of its own, without an effect, and say whether it may write.
 
-        Raises one of `errors` where there is none to be had.
+        Raises one of `errors` if there is none to be had.
         """
         if self.lock_file is not None:
             with self._writer.begin():  # which takes the write lock

@@ -22,7 +22,7 @@ class Position:
     """Where a group is in one partition, and how many records are left to it.
 
     *end* is the offset up to which it can be read: before the first transaction that is open. *reader* is the
-    INSTANCE_ID of the member that has the partition, None where nobody has it; one that has stopped or died has it
+    INSTANCE_ID of the member that has the partition, None if nobody has it; one that has stopped or died has it
     until the broker ends its session.
     """
 
@@ -38,7 +38,7 @@ class Position:
 async def positions(bootstrap_servers: str, groups: Collection[str] = ()) -> list[Position]:
     """Return the positions of *groups*, or of all that the broker knows, in all topics that they read or have read.
 
-    Raises KafkaError or TimeoutError where the broker does not answer within 30 s.
+    Raises KafkaError or TimeoutError if the broker does not answer within 30 s.
     """
     consumer = kafka.reader(bootstrap_servers, "eventbus-lag")
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=10_000)

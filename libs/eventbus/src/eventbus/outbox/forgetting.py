@@ -52,7 +52,7 @@ class Forgetting:
         self._now.set()
 
     async def run(self) -> None:
-        """Forget rows as they come. An outage of the database is waited for; raises Stopped where the process is to
+        """Forget rows as they come. An outage of the database is waited for; raises Stopped if the process is to
         stop instead."""
         while not self._over:
             await self._more.wait()

@@ -37,7 +37,7 @@ class OutboxLimit:
         self._full: str | None = None
 
     def check(self, connection: Connection) -> None:
-        """Raise OutboxFull, with the reason, where the outbox takes nothing at present. Only reads."""
+        """Raise OutboxFull, with the reason, if the outbox takes nothing at present. Only reads."""
         with self._lock:
             if monotonic() >= self._look_at:
                 self._note(self._reason(connection))

@@ -26,7 +26,7 @@ class EventTooLarge(ValueError):
 class Receipt:
     """What the outbox knows of an event that it took: its CloudEvents id and the W3C ``traceparent`` of that moment.
 
-    *traceparent* is None where no trace was active.
+    *traceparent* is None if no trace was active.
     """
 
     event_id: str

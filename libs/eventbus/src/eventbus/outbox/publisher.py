@@ -91,7 +91,7 @@ class Publisher:
             self._telling = loop.call_later(ACKNOWLEDGED_AFTER_S, self._tell)
 
     async def run(self) -> None:
-        """Publish what is given, forever. Rows wait while the topic takes nothing; raises Stopped where the process is
+        """Publish what is given, forever. Rows wait while the topic takes nothing; raises Stopped if the process is
         to stop meanwhile."""
         while True:
             await self._changed.wait()
@@ -100,7 +100,7 @@ class Publisher:
                 await self._patience.until_done(self._part, self._try, retry_on=(KafkaError, OSError))
 
     async def open(self) -> None:
-        """Have a producer that works; raises KafkaError or TimeoutError where there can be none."""
+        """Have a producer that works; raises KafkaError or TimeoutError if there can be none."""
         if self._producer is None:
             producer = self._make_producer()
             self._broker_part = kafka.part_of(producer.client, self._topic)

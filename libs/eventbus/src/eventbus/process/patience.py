@@ -38,7 +38,7 @@ class Patience:
     ) -> T:
         """Return what *action* returns, however many tries it takes; *part* is not ready meanwhile.
 
-        Tries again on *retry_on*, with back-off up to 5 s. Raises Stopped where the process is to stop instead.
+        Tries again on *retry_on*, with back-off up to 5 s. Raises Stopped if the process is to stop instead.
         """
         now = asyncio.get_running_loop().time
         delays = backoff()
@@ -60,7 +60,7 @@ class Patience:
     async def acknowledged(self, part: str, future: "asyncio.Future[T]") -> T:
         """Return the result of *future*; say so while it keeps everybody waiting.
 
-        An idempotent producer never gives up (aiokafka #1101). Raises Stopped where the process is to stop and the
+        An idempotent producer never gives up (aiokafka #1101). Raises Stopped if the process is to stop and the
         grace brings no answer; the outcome is then unknown.
         """
         if not future.done():
@@ -77,7 +77,7 @@ class Patience:
     async def finished(self, part: str, work: "asyncio.Future[T]") -> T:
         """Return the result of *work*, which nothing can interrupt.
 
-        Raises Stopped where the process is to stop and the grace brings no end; the outcome is then unknown.
+        Raises Stopped if the process is to stop and the grace brings no end; the outcome is then unknown.
         """
         await self._until_done_or_stopped(part, work)
         return work.result()
@@ -97,7 +97,7 @@ class Patience:
     async def bounded(self, seconds: float, *, finish: bool = False) -> AsyncIterator[None]:
         """Bound what is awaited inside.
 
-        Raises TimeoutError after *seconds*, Stopped at once where the process is to stop; what is to *finish* has the
+        Raises TimeoutError after *seconds*, Stopped at once if the process is to stop; what is to *finish* has the
         grace before.
         """
         limit = asyncio.timeout(seconds)
@@ -119,7 +119,7 @@ class Patience:
             limit.reschedule(at)
 
     async def pause(self, seconds: float) -> None:
-        """Wait; raise Stopped at once where the process is to stop."""
+        """Wait; raise Stopped at once if the process is to stop."""
         try:
             async with asyncio.timeout(seconds):
                 await self.stop.wait()

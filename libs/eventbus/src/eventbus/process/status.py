@@ -38,7 +38,7 @@ class Status:
                 log.info("ready")
 
     def in_trouble(self, part: str) -> bool:
-        """Tell whether a part whose name starts so is in trouble."""
+        """Tell whether a part is in trouble whose name begins with *part*."""
         return any(each.startswith(part) for each in self._troubles)
 
     def beat(self) -> None:

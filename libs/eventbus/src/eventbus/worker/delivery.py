@@ -44,7 +44,7 @@ class RecordDelivery(Delivery):
 
     @cached_property
     def message(self) -> Message:
-        """The message. Raises Poison where it cannot be read."""
+        """The message. Raises Poison if it cannot be read."""
         return decode(self.record, self._types)
 
     @property

@@ -20,7 +20,7 @@ class Inbox:
         return set(connection.scalars(_KNOWN, row)) if messages else set()
 
     def take(self, connection: Connection, message: str) -> bool:
-        """Remember the message as handled, in the caller's transaction; False where it has been.
+        """Remember the message as handled, in the caller's transaction; False if it has been.
 
         While another transaction that took it is open, waits for its end. So the first statement of a transaction, it
         makes what follows happen once, even if two workers hold one record (after a rebalance, one that was cut off).

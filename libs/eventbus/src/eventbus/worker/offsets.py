@@ -57,7 +57,7 @@ class Offsets:
 
     @property
     def due_at(self) -> float | None:
-        """When the next commit is due, by the clock of the event loop; None where there is nothing to commit."""
+        """When the next commit is due, by the clock of the event loop; None if there is nothing to commit."""
         return self._due if self._done else None
 
     def commit_if_due(self) -> None:

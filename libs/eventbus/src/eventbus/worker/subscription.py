@@ -67,7 +67,7 @@ class Delivery:
 
     @property
     def message(self) -> Message:
-        """The message. Raises Poison where it cannot be read."""
+        """The message. Raises Poison if it cannot be read."""
         return self._message
 
     def handling(self) -> AbstractContextManager[object]:

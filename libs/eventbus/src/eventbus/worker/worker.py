@@ -97,7 +97,7 @@ class Worker:
     async def run(self) -> None:
         """Work until the process is to stop: the record in hand is finished, its offset committed.
 
-        Raises Fenced, and KafkaError where this consumer is of no use any more.
+        Raises Fenced, and KafkaError if this consumer is of no use any more.
         """
         self._consumer.subscribe(self.topics, listener=_FinishBeforeRevocation(self))
         interrupt = asyncio.create_task(self._interrupt_wait_at_stop())

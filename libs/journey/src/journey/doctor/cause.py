@@ -105,7 +105,7 @@ CHECKS: Final[Mapping[Cause, str]] = {
     Cause.NOT_UNDERSTOOD: "what wrote the file: which version, which format? What is said of the span is what to mend.",
     Cause.POLLED: "should anything come of it? Then what handles the message begins no span, or is not instrumented.",
     Cause.NOBODY: (
-        "should anybody read it? Then the reader has never run, or is not instrumented. Where the journey is meant to "
+        "should anybody read it? Then the reader has never run, or is not instrumented. If the journey is meant to "
         "end, say so: --end TOPIC, or ends in the chain's file."
     ),
 }

@@ -24,7 +24,7 @@ Records = list[ConsumerRecord[bytes, bytes]]
 class LetterBox:
     """Look into the dead letters of a broker.
 
-    Everything here raises KafkaError or TimeoutError where the broker does not answer within 30 s. To be used under
+    Everything here raises KafkaError or TimeoutError if the broker does not answer within 30 s. To be used under
     suppress_instrumentation(): looking at a message is not processing it.
     """
 

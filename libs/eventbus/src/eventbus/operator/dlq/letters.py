@@ -34,7 +34,7 @@ class Letter:
         return f"{self.record.topic} {self.record.partition}:{self.record.offset}"
 
     def about(self, name: str) -> str | None:
-        """Return the text of the header ``dlq.<name>``; None where it is missing or not UTF-8."""
+        """Return the text of the header ``dlq.<name>``; None if it is missing or not UTF-8."""
         value = self._last(f"dlq.{name}")
         try:
             return None if value is None else value.decode()

@@ -27,7 +27,7 @@ class Selection:
     choice: Choice
 
     def topics(self, box: LetterBox) -> list[str]:
-        """Return the topics to look into; raise CannotRun where there is none of that name."""
+        """Return the topics to look into; raise CannotRun if there is none of that name."""
         if self.topic is None:
             return box.topics
         if self.topic not in box.partitions:

@@ -44,7 +44,7 @@ def key_of(position: Position) -> bytes:
 
 
 def decode(key: bytes | None, value: bytes | None) -> tuple[Position, Resolved | None] | None:
-    """Return which letter a record marks and how (None: the mark is taken back); None where it is no mark."""
+    """Return which letter a record marks and how (None: the mark is taken back); None if it is no mark."""
     try:
         partition, offset = (key or b"").split(b":")
         position = int(partition), int(offset)

@@ -53,7 +53,7 @@ def destination(letter: Letter, partitions: Mapping[str, Sequence[int]]) -> Dest
 
 
 def problem_with(letter: Letter, partitions: Mapping[str, Sequence[int]]) -> str | None:
-    """Return why *letter* cannot be sent back; None where it can."""
+    """Return why *letter* cannot be sent back; None if it can."""
     try:
         destination(letter, partitions)
     except NoWayBackError as reason:
@@ -71,7 +71,7 @@ class Resolver:
     """Redrive or purge letters, and remember it.
 
     A letter is marked after the broker has acknowledged it, and after its span is exported: a crash in between sends it
-    again the next time, under the same ``ce_id``. Raises KafkaError or TimeoutError where the broker does not answer
+    again the next time, under the same ``ce_id``. Raises KafkaError or TimeoutError if the broker does not answer
     within some 30 s; what was acknowledged by then may not be marked.
     """
 
@@ -168,6 +168,6 @@ class Resolver:
 
 
 async def _settled(futures: "Sequence[asyncio.Future[object]]") -> None:
-    """Wait until the broker has answered to all; raise TimeoutError where it does not."""
+    """Wait until the broker has answered to all; raise TimeoutError if it does not."""
     if futures and (await asyncio.wait(futures, timeout=ANSWER_TIMEOUT_S))[1]:
         raise TimeoutError
