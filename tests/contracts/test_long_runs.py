@@ -1,5 +1,6 @@
 """Nothing grows forever: what each service's worker removes, and what it keeps."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -9,21 +10,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import billing.store
-import notifier.store
-import orders.store
 import pytest
 from eventbus import Database, Schema
 from eventbus.database import tables
 from sqlalchemy import insert, select
+from stack.catalogue import services
 
 from tests.e2e.polling import poll_until
 
 pytestmark = pytest.mark.long
 
-SCHEMAS: dict[str, Schema] = {
-    module.__name__.partition(".")[0]: module.SCHEMA for module in (orders.store, billing.store, notifier.store)
-}
+SCHEMAS: dict[str, Schema] = {each.name: importlib.import_module(f"{each.name}.store").SCHEMA for each in services()}
 
 
 class Kept(NamedTuple):

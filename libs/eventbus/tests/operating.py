@@ -17,7 +17,7 @@ from aiokafka import ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient
 from click.testing import CliRunner
 from eventbus.cloudevents import Headers
-from eventbus.operator.cli import main
+from eventbus.operator.cli import SILENT, main
 from eventbus.worker import dead_letters
 
 from libs.eventbus.tests.processes import Collected
@@ -135,7 +135,7 @@ class Operator:
     def eventbus(self, *arguments: str, answer: str = "") -> Answer:
         """Run a command in this process, with *answer* to what it asks."""
         environment = {"KAFKA_BOOTSTRAP_SERVERS": self.kafka.broker}
-        with levels_restored("aiokafka", "asyncio"):
+        with levels_restored():
             result = CliRunner(env=environment).invoke(main, arguments, input=answer)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
@@ -181,8 +181,9 @@ def ended(running: "subprocess.Popen[str]", seconds: float = 60) -> Answer:
 
 
 @contextmanager
-def levels_restored(*names: str) -> Iterator[None]:
-    before = {name: logging.getLogger(name).level for name in names}
+def levels_restored() -> Iterator[None]:
+    """Undo what the command does to loggers of this process."""
+    before = {name: logging.getLogger(name).level for name in SILENT}
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ from libs.eventbus.tests.support import Kafka, OrderPlaced, count, eventually, r
 
 def command(database_url: str, *arguments: str) -> Result:
     """Run `eventbus outbox`."""
-    with levels_restored("aiokafka", "asyncio"):
+    with levels_restored():
         return CliRunner(env={"DATABASE_URL": database_url}).invoke(main, ["outbox", *arguments])
 
 

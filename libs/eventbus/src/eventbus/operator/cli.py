@@ -24,6 +24,8 @@ from eventbus.settings import read_settings
 
 T = TypeVar("T")
 
+SILENT = ("aiokafka", "asyncio", "eventbus.kafka")
+
 _EPILOG = """\
 KAFKA_BOOTSTRAP_SERVERS names the brokers, like 127.0.0.1:9092.
 
@@ -42,7 +44,7 @@ class Settings(BaseSettings):
 def main() -> None:
     """Operate what runs on the event bus."""
     # What they have to say ends as one line of ours; aiokafka repeats it for as long as a broker is away.
-    for name in ("aiokafka", "asyncio", "eventbus.kafka"):
+    for name in SILENT:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
