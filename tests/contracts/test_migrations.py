@@ -74,9 +74,9 @@ def test_a_database_of_the_last_release_without_migrations_comes_up_with_all_its
     database.upgrade(SCHEMAS[service], only_check=True)
 
     # A later release may have further columns.
-    kept = {name: [{key: row[key] for key in old} for row, old in zip(now[name], its)] for name, its in before.items()}
-    assert {name: len(its) for name, its in before.items()} == {name: len(now[name]) for name in before}
-    assert kept == before
+    for name, rows in before.items():
+        known = [{column: row[column] for column in rows[0]} for row in now[name]] if rows else now[name]
+        assert sorted(known, key=str) == rows
     assert sum(map(len, before.values())) >= 4
 
 

@@ -217,7 +217,7 @@ async def test_while_infrastructure_is_away_the_same_record_is_tried_again_and_t
     assert handler.calls == ["o-1", "o-2", "o-2", "o-2", "o-2", "o-3"]
     assert effects_of(database) == ["o-1", "o-2", "o-3"]
     assert [len(span.events) for span in spans] == [0, 3, 0]
-    assert dict(spans[1].events[0].attributes or {})["exception.type"] == "Unavailable"
+    assert dict(spans[1].events[0].attributes or {})["exception.type"] == "eventbus.errors.Unavailable"
     assert spans[1].status.status_code is StatusCode.UNSET
     assert await kafka.committed(service.group, topic) == {0: 3}
 
