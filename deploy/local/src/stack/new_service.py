@@ -68,6 +68,7 @@ services/{name} is there, and the other files know it. What is left:
   - services/{name}/src/{name}/events.py: the fields that it reads of {reads}, and those of {writes}
   - services/{name}/src/{name}/handlers.py: what it does
   - contracts/src/shop_contracts/asyncapi.json: {writes}, and the topics {name}.retry and {name}.dlq
+  - README.md: its two spans in the table and in the drawing
 CONTRIBUTING.md says more. Try it: make demo"""
 
 
