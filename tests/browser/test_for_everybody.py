@@ -8,6 +8,8 @@ from tests.browser.visitor import Visitor
 from tests.e2e.shop import Shop
 from tests.e2e.system import LocalSystem
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def journeys(demo: Stack) -> dict[str, str]:

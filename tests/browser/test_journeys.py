@@ -17,6 +17,8 @@ from stack.services import instrumented, tool_environment
 from tests.browser.visitor import Visitor
 from tests.e2e.scenarios import TRACES
 
+pytestmark = pytest.mark.long
+
 HOSTILE = "<img src=x onerror=alert(1)>"
 # How each scenario ends, and the lanes that it needs beside the usual ones.
 ENDS: Mapping[str, tuple[str, str, list[str]]] = {
