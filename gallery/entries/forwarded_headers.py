@@ -3,8 +3,8 @@
 See: A message sent on hangs below the wrong sender. Billing sent the invoice, but the reader of the invoice appears
 as if orders had sent it; billing's own `send` stands alone.
 
-Why: Whoever passes the headers of a record on, as retries and dead letters do, passes its `traceparent` on as well.
-The stock instrumentation appends a second one, and whoever reads takes the first.
+Why: A program that passes the headers of a record on, as retries and dead letters do, passes its `traceparent` on too.
+The stock instrumentation appends a second one, and a reader takes the first.
 
 Do: Leave `traceparent`, `tracestate` and `baggage` out of what you forward. The same holds for a message that is
 sent again from a retry topic.

@@ -2,7 +2,7 @@
 
 See: Two orders share a trace, that of the relay which published them. Their own traces end with the request.
 
-Why: An outbox decouples the request from the message, in time and in process. Whoever publishes the row later has a
+Why: An outbox decouples the request from the message, in time and in process. The relay that publishes it later has a
 context of its own, or none, and `send` takes what is current.
 
 Do: Store the `traceparent` with the row, in the same transaction, and make it current again for that row's `send`.
